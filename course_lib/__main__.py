@@ -1,0 +1,238 @@
+"""The command line: python -m course_lib list | show | run | prepare."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from course_lib import datasets, experiments, records, settings
+from course_lib.settings import CourseError
+
+# Training on two laptop cores, multiply-accumulates a second: for a first guess of the time,
+# until the experiment has a record of its own. SqueezeNet with BN reaches 6 to 24 billion.
+GUESS = 10e9
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):  # one line instead of the usage
+        raise CourseError(message)
+
+
+def parser() -> Parser:
+    top = Parser(prog="python -m course_lib", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
+
+    listing = commands.add_parser("list", help="every experiment: question, size, results")
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+
+    show = commands.add_parser("show", help="one experiment: description and layer table")
+    show.add_argument("id")
+    show.add_argument("--against", metavar="ID2", help="say in words what differs")
+
+    run = commands.add_parser("run", help="train, evaluate, record; resumes what was interrupted")
+    run.add_argument("ids", nargs="+", metavar="ID")
+    run.add_argument("--profile", help="quick (default), ci or full")
+    run.add_argument("--seeds", nargs="+", metavar="N", help="default: COURSE_SEED, else 0")
+    run.add_argument("--jobs", default="1", metavar="N", help="runs side by side (default 1)")
+    run.add_argument("--minutes", metavar="M", help="stop in time, with a checkpoint")
+    run.add_argument("--publish", action="store_true", help="write to data/records, data/weights")
+
+    prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
+    prepare.add_argument("dataset")
+    return top
+
+
+def describe(experiment) -> dict:
+    """An experiment as plain values: what `list --json` prints of it."""
+    counts = experiment.parameters
+    reported = experiment.reported
+    return {
+        "id": experiment.id,
+        "question": experiment.question,
+        "parameters": {
+            "total": counts.total,
+            "trainable": counts.trainable,
+            "non_trainable": counts.non_trainable,
+        },
+        "macs": experiment.macs,
+        "reported": reported.text if reported else None,
+        "source": reported.source if reported else None,
+        "records": [
+            {"profile": p, "seeds": [r["seed"] for r in found], "final": records.percent(found)}
+            for p in ("full", "quick")
+            if (found := records.load(experiment, p))
+        ],
+    }
+
+
+def list_(args) -> None:
+    rows = [describe(experiments.get(id)) for id in experiments.ids()]
+    if args.json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        counts = row["parameters"]
+        print(f"{row['id']}: {row['question']}")
+        print(
+            f"    {counts['total']:,} parameters ({counts['trainable']:,} trainable, "
+            f"{counts['non_trainable']:,} not), {row['macs'] / 1e6:.1f} MMAC"
+        )
+        reported = f"{row['reported']} ({row['source']})" if row["reported"] else "our own control"
+        print(f"    reported: {reported}")
+        for found in row["records"]:
+            print(f"    recorded, {found['profile']}: {records.spread(found['final'])} %")
+        if not row["records"]:
+            print("    not recorded yet")
+
+
+def show(args) -> None:
+    experiment = experiments.get(args.id)
+    if args.against:
+        print(experiment.diff(experiments.get(args.against)))
+        return
+    from course_lib import counting  # the layer table needs Keras, from here on
+
+    print(f"{experiment.id}: {experiment.question}")
+    if experiment.note:
+        print(experiment.note)
+    if experiment.parent:
+        print(experiment.diff())
+    for key, value in experiment.configuration().items():
+        print(f"  {key}: {value}")
+    print(f"\n{'layer':22}{'kind':24}{'shape':>16}{'parameters':>12}{'MACs':>14}")
+    for row in counting.rows(experiment.build()):
+        shape = "x".join(map(str, row.shape))
+        print(f"{row.name:22}{row.kind:24}{shape:>16}{row.parameters:>12,}{row.macs:>14,}")
+    counts = experiment.parameters
+    print(f"{'total':62}{counts.total:>12,}{experiment.macs:>14,}")
+
+
+def expected_seconds(experiment, profile) -> float:
+    """How long a run will take: as its last record of that profile did, else a first guess."""
+    recorded = records.load(experiment, profile.name) if profile.name != "ci" else []
+    if recorded:
+        return sum(recorded[-1]["seconds_per_epoch"])
+    images = profile.images or 50_000
+    epochs = profile.epochs or experiment.epochs
+    return 3 * experiment.macs * images * epochs / GUESS
+
+
+def run(args) -> None:
+    chosen = [experiments.get(id) for id in args.ids]
+    profile = settings.profile(args.profile)
+    seeds = [settings.whole_number(s, "--seeds") for s in args.seeds or [str(settings.seed())]]
+    jobs = settings.whole_number(args.jobs, "--jobs", least=1)
+    minutes = settings.positive(args.minutes, "--minutes") if args.minutes else None
+    if args.publish and profile.name == "ci":
+        raise CourseError("runs of the ci profile are smoke tests on drawn images: not published")
+    runs = [(e, seed) for seed in seeds for e in chosen]  # one seed of each first
+    todo = [r for r in runs if not recorded(*r, profile, args.publish)]
+    if len(runs) > len(todo):
+        print(f"{len(runs) - len(todo)} of {len(runs)} recorded already")
+    if not todo:
+        return
+    from course_lib.progress import duration
+
+    seconds = sum(expected_seconds(e, profile) for e, _ in todo)
+    print(
+        f"{len(todo)} to run, about {duration(seconds / jobs)} on a machine like the recorded one"
+    )
+    settings.writable(settings.runs_dir())
+    deadline = time.monotonic() + 60 * minutes if minutes else None
+    if jobs == 1:
+        results = [one(*r, profile, deadline, args.publish) for r in todo]
+    else:
+        with ThreadPoolExecutor(jobs) as pool:
+            results = list(pool.map(lambda r: subprocess_of(*r, profile, deadline, args), todo))
+    if not all(results):
+        again = "python -m course_lib run " + " ".join(sys.argv[2:])
+        print(f"{results.count(False)} not finished; to go on, run again:\n  {again}")
+
+
+def recorded(experiment, seed, profile, publish) -> bool:
+    """Is that run recorded? With `publish`, a finished local record is published on the way."""
+    published = records.path(experiment.id, profile.name, seed)
+    local = records.path(experiment.id, profile.name, seed, settings.runs_dir())
+    for file in (published, local):
+        try:
+            record = records.read(file)
+        except CourseError as error:
+            if file.exists():
+                print(f"{error}: recording it anew")
+            continue
+        if file == local and publish:
+            print(records.write(record))
+        elif file == local:
+            print(file)
+        return True
+    return False
+
+
+def one(experiment, seed, profile, deadline, publish) -> bool:
+    """Run and record one experiment; False if time ran out before it was finished."""
+    minutes = (deadline - time.monotonic()) / 60 if deadline else None
+    if minutes is not None and minutes <= 0:
+        return False
+    from course_lib import checkpoints, training
+
+    result = training.run(
+        experiment, profile=profile.name, seed=seed, folder=settings.runs_dir(), minutes=minutes
+    )
+    if result.finished:
+        if publish:
+            print(records.write(result.record))
+            if profile.name == "full" and seed == 0:
+                weights = settings.WEIGHTS_DIR / f"{experiment.id}.safetensors"
+                print(checkpoints.save_weights(result.model, weights))
+        else:
+            print(records.path(experiment.id, profile.name, seed, settings.runs_dir()))
+    return result.finished
+
+
+def subprocess_of(experiment, seed, profile, deadline, args) -> bool:
+    """The same in a process of its own, so that several run side by side."""
+    minutes = (deadline - time.monotonic()) / 60 if deadline else None
+    if minutes is not None and minutes <= 0:
+        return False
+    command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
+    command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
+    command += ["--minutes", f"{minutes:.2f}"] if minutes else []
+    # Processes that share the cores are fastest with their share of threads each.
+    threads = str(max(1, (os.cpu_count() or 1) // int(args.jobs)))
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+    print(done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "", flush=True)
+    return done.returncode == 0 and "to go on, run again" not in done.stdout
+
+
+def prepare(args) -> None:
+    if args.dataset not in datasets.NAMES:
+        raise settings.nearest(args.dataset, datasets.NAMES, "data set")
+    if args.dataset == "synthetic":
+        print("the synthetic data set is drawn by code: there is nothing to prepare")
+        return
+    from course_lib.datasets import cifar10
+
+    print(f"cifar10 is ready in {cifar10.prepare()}")
+
+
+def main() -> int:
+    try:
+        args = parser().parse_args()
+        {"list": list_, "show": show, "run": run, "prepare": prepare}[args.command](args)
+    except CourseError as error:
+        print(f"course_lib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `... list | head`
+        sys.stderr.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

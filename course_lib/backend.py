@@ -1,0 +1,63 @@
+"""Keras, imported without TensorFlow's start-up lines: `from course_lib.backend import keras`.
+
+Two lines about oneDNN are written by C++ to file descriptor 2 before any log level is read.
+(Switching oneDNN off would silence them too, and cost half the training speed.) So the
+descriptor is caught during this one import, and whatever else was written is passed on.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# What the start-up lines are about; a line with none of these is shown.
+_KNOWN = ("oneDNN", "absl::InitializeLog", "cpu_feature_guard", "rebuild TensorFlow", "cuda")
+
+
+@contextlib.contextmanager
+def _without_startup_lines():
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            caught.seek(0)
+            for line in caught.read().decode(errors="replace").splitlines(keepends=True):
+                if not any(known in line for known in _KNOWN):
+                    sys.stderr.write(line)
+
+
+with _without_startup_lines():
+    import keras
+    from keras import layers
+
+    # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
+    keras.ops.convert_to_tensor(0.0)
+
+__all__ = ["keras", "layers", "seed_everything", "versions"]
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and the backend, and ask TensorFlow for deterministic kernels."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a run's result."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": sys.version.split()[0]}
+    for package in ("keras", keras.backend.backend(), "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

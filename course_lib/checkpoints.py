@@ -1,0 +1,101 @@
+"""Checkpoints of a run: all that training changes, written whole or not at all, two generations.
+
+Keras' weight files leave out the state of dropout's seeds and its BackupAndRestore restarts an
+interrupted epoch with mid-epoch weights. Here a checkpoint holds every variable of model and
+optimizer after a completed epoch. NumPy's .npz carries a checksum per array, which reading
+verifies, so a damaged file is noticed and the one before it is used.
+"""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from course_lib.settings import CourseError
+
+NEWEST, BEFORE = "checkpoint.npz", "checkpoint-before.npz"
+
+
+def _variables(model) -> list:
+    optimizer = model.optimizer.variables if model.optimizer else []
+    # Metrics start afresh every epoch; `model.variables` holds weights and dropout's seeds.
+    metrics = {id(v) for m in model.metrics for v in m.variables}
+    return [v for v in model.variables if id(v) not in metrics] + list(optimizer)
+
+
+def save(model, folder: Path, state: dict) -> None:
+    """Write model, optimizer and `state` (JSON values) as the newest checkpoint in `folder`."""
+    arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
+    part = folder / f".{NEWEST}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(part, "wb") as file:
+            np.savez(file, state=np.array(json.dumps(state)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        if (folder / NEWEST).exists():
+            os.replace(folder / NEWEST, folder / BEFORE)
+        os.replace(part, folder / NEWEST)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CourseError(
+            f"cannot write a checkpoint to {folder}: {error.strerror}; "
+            "the one before is kept: make room, then run the same command again"
+        ) from error
+
+
+def load(model, folder: Path, config_hash: str) -> dict | None:
+    """Restore the newest whole checkpoint of that configuration; its state, or None if none."""
+    for name in (NEWEST, BEFORE):
+        try:
+            with np.load(folder / name) as file:
+                state = json.loads(str(file["state"]))
+                arrays = [file[f"v{k}"] for k in range(len(file.files) - 1)]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            print(f"{folder / name} is damaged; going back to the one before it")
+            continue
+        variables = _variables(model)
+        fits = [v.shape for v in variables] == [a.shape for a in arrays]
+        if state["config_hash"] != config_hash or not fits:
+            continue  # of another version of the experiment: start afresh
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        return state
+    return None
+
+
+def save_weights(model, file: Path) -> Path:
+    """Write the weights as float16 safetensors: half the size, and no code inside."""
+    from safetensors.numpy import save
+
+    arrays = {w.path: np.asarray(w, dtype=np.float16) for w in model.weights}
+    part = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(save(arrays))
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CourseError(f"cannot write {file}: {error.strerror}") from error
+    return file
+
+
+def load_weights(model, file: Path) -> None:
+    """Load what `save_weights` wrote into a model of the same architecture."""
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(file)
+    except FileNotFoundError as error:
+        raise CourseError(f"no weights at {file}: they are not recorded yet") from error
+    except Exception as error:  # safetensors raises its own type for a damaged file
+        raise CourseError(f"{file} is damaged ({error}): fetch it again") from error
+    wanted = {w.path: w for w in model.weights}
+    if {k: tuple(w.shape) for k, w in wanted.items()} != {k: a.shape for k, a in arrays.items()}:
+        raise CourseError(f"{file} holds the weights of another network than {model.name}")
+    for name, weight in wanted.items():
+        weight.assign(arrays[name].astype(np.float32))

@@ -1,0 +1,66 @@
+"""Parameters and multiply-accumulates of a built Keras model, layer by layer."""
+
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Counts of numbers: those that training changes, and those that it only observes."""
+
+    total: int
+    trainable: int
+    non_trainable: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a table: `shape` without the batch, `inputs` the names of what it reads."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    parameters: int
+    macs: int
+
+
+def parameters(model) -> Parameters:
+    """Parameters of a Keras model or layer; the state of dropout's seeds does not count."""
+    trainable = sum(prod(w.shape) for w in model.trainable_weights)
+    fixed = sum(prod(w.shape) for w in model.non_trainable_weights)
+    return Parameters(trainable + fixed, trainable, fixed)
+
+
+def layer_macs(layer) -> int:
+    """Multiply-accumulates of one layer for one image; 0 for all but convolution and dense."""
+    kind = type(layer).__name__
+    if kind == "Conv2D":  # every output value is a dot product over kernel x input channels
+        return prod(layer.output.shape[1:]) * prod(layer.kernel.shape[:3])
+    if kind == "Dense":
+        return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
+    return 0
+
+
+def macs(model) -> int:
+    """Multiply-accumulates of one image's forward pass: convolutions and dense layers only."""
+    return sum(layer_macs(layer) for layer in model.layers)
+
+
+def rows(model) -> list[Row]:
+    """The layer table of a functional Keras model, in the order of its graph."""
+    table = []
+    for layer in model.layers:
+        before = layer.input if isinstance(layer.input, list) else [layer.input]
+        sources = tuple(t._keras_history.operation.name for t in before)
+        table.append(
+            Row(
+                layer.name,
+                type(layer).__name__,
+                tuple(s for s in sources if s != layer.name),
+                tuple(layer.output.shape[1:]),
+                parameters(layer).total,
+                layer_macs(layer),
+            )
+        )
+    return table

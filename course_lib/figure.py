@@ -1,0 +1,31 @@
+"""What diagrams and plots return: inline SVG with alt text and a caption.
+
+Inline, because `currentColor` then takes the page's text colour: the same figure is right on
+white and on black, in the book, in JupyterLab and in Colab.
+"""
+
+import html
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """svg: one <svg> element; alt: what a reader who cannot see it must know; caption: plain text
+    that states the conclusion. A notebook shows the figure when a cell ends with it."""
+
+    svg: str
+    alt: str
+    caption: str = ""
+
+    def _repr_html_(self) -> str:
+        label = html.escape(self.alt, quote=True)
+        svg = re.sub(r"<svg\b", f'<svg role="img" aria-label="{label}"', self.svg, count=1)
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        return (
+            '<figure class="course-figure" style="margin:1em 0;overflow-x:auto">'
+            f"{svg}{caption}</figure>"
+        )
+
+    def __repr__(self) -> str:
+        return f"Figure: {self.alt}"

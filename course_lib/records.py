@@ -1,0 +1,216 @@
+"""A run record: what a run was, what it saw and what came out, as one JSON file.
+
+`data/records/<experiment>/<profile>-seed<seed>.json`. Figures in the book come from these files.
+"""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from statistics import mean, stdev
+
+from course_lib import experiments, settings
+from course_lib.settings import CourseError
+
+SCHEMA = 1
+
+# What a record of this schema holds, and as what.
+FIELDS = {
+    "schema": int,
+    "experiment": str,
+    "profile": str,
+    "seed": int,
+    "config": dict,  # all that decides the result, see `configuration`
+    "config_hash": str,
+    "data": dict,  # name, fingerprint, images, test_images
+    "commit": str,
+    "finished": str,  # UTC
+    "versions": dict,
+    "backend": str,
+    "hardware": dict,
+    "seconds_per_epoch": list,
+    "segments": list,  # a run that was interrupted has several: first and last epoch of each
+    "history": dict,  # a list per curve, a number per epoch
+    "final": dict,  # of the last epoch
+    "best": dict,  # of the epoch that choosing on the test set would have taken
+}
+CURVES = ("loss", "accuracy", "test_loss", "test_accuracy", "learning_rate")
+
+
+def configuration(experiment, profile, **changes) -> dict:
+    """The experiment's configuration with what the profile takes of it; plain JSON values.
+
+    changes: `images`, `test_images`, `epochs` of a live run that uses fewer.
+    """
+    config = experiment.configuration()
+    config["protocol_epochs"] = config.pop("epochs")
+    config["data"] = profile.data or config["dataset"]
+    config["images"] = profile.images
+    config["test_images"] = profile.test_images
+    config["epochs"] = profile.epochs or experiment.epochs
+    config.update({k: v for k, v in changes.items() if v is not None})
+    return config
+
+
+def digest(config: dict) -> str:
+    """SHA-256 of a configuration."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def path(id: str, profile: str, seed: int, folder: Path | None = None) -> Path:
+    """Where the record of that run stands: below `folder`, by default the published ones."""
+    return (folder or settings.RECORDS_DIR) / id / f"{profile}-seed{seed}.json"
+
+
+def outcome(history: dict) -> dict:
+    """`final` and `best` of a history. Epochs count from 1. Accuracies are fractions."""
+    accuracy = history["test_accuracy"]
+    best = max(range(len(accuracy)), key=accuracy.__getitem__)  # the first, if several
+    rows = {"final": len(accuracy) - 1, "best": best}
+    return {
+        name: {"epoch": k + 1, "test_accuracy": accuracy[k], "test_loss": history["test_loss"][k]}
+        for name, k in rows.items()
+    }
+
+
+def check(record: dict, where: str = "the record") -> None:
+    """Raise a CourseError unless `record` is whole, of this schema and of its experiment."""
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else type(record).__name__
+        raise CourseError(
+            f"{where} has schema {found!r}, this course reads schema {SCHEMA}: "
+            "record the run again, or use the version of the course that wrote it"
+        )
+    for field, kind in FIELDS.items():
+        if not isinstance(record.get(field), kind):
+            raise CourseError(f"{where}: field {field!r} is missing or is not a {kind.__name__}")
+    experiment = experiments.get(record["experiment"])
+    config = configuration(experiment, settings.profile(record["profile"]))
+    if record["config"] != config or record["config_hash"] != digest(config):
+        differs = [k for k in config if record["config"].get(k) != config[k]] or ["config_hash"]
+        raise CourseError(
+            f"{where} was made with another configuration of {experiment.id} "
+            f"(differs in {', '.join(differs)}): record the run again"
+        )
+    for curve in CURVES:
+        values = record["history"].get(curve, [])
+        if len(values) != config["epochs"]:
+            raise CourseError(f"{where}: {curve} has {len(values)} of {config['epochs']} epochs")
+    bad = _not_finite(record)
+    if bad:
+        raise CourseError(f"{where}: {bad} is not a finite number")
+    if {k: record[k] for k in ("final", "best")} != outcome(record["history"]):
+        raise CourseError(f"{where}: final or best does not follow from its history")
+
+
+def _not_finite(value, name: str = "") -> str | None:
+    """The name of the first number below `value` that is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return name
+    items = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list):
+        items = enumerate(value, start=1)
+    return next((bad for k, v in items if (bad := _not_finite(v, f"{name} {k}".strip()))), None)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a whole file or nothing: first under a temporary name beside it, then renamed."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CourseError(
+            f"cannot write {target}: {error.strerror}; nothing was changed: "
+            "make room or choose another folder, then run the same command again"
+        ) from error
+
+
+def write(record: dict, folder: Path | None = None) -> Path:
+    """Check a record and write it below `folder`, by default among the published ones."""
+    target = path(record["experiment"], record["profile"], record["seed"], folder)
+    check(record, "this run's record")
+    write_text(target, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return target
+
+
+def read(file: Path) -> dict:
+    """The record in `file`, checked."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CourseError(f"cannot read {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise CourseError(f"{file} is not JSON ({error}): record the run again") from error
+    check(record, str(file))
+    return record
+
+
+def load(id, profile: str | None = None, folder: Path | None = None) -> list[dict]:
+    """The records of an experiment, by seed. Without `profile`: full ones, else quick ones."""
+    id = experiments.get(getattr(id, "id", id)).id
+    for name in [profile] if profile else ["full", "quick"]:
+        files = sorted(path(id, name, 0, folder).parent.glob(f"{name}-seed*.json"))
+        if files:
+            return sorted((read(f) for f in files), key=lambda r: r["seed"])
+    return []
+
+
+def percent(records: list[dict], which: str = "final") -> list[float]:
+    """Test accuracies in percent, one per record."""
+    return [100 * r[which]["test_accuracy"] for r in records]
+
+
+def spread(values: list[float]) -> str:
+    """`mean ± standard deviation (n)`; one value alone has no deviation."""
+    if not values:
+        return "not recorded yet"
+    deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{mean(values):.2f}{deviation} ({len(values)})"
+
+
+def table(ids=None, profile: str | None = None):
+    """A pandas DataFrame with a row per experiment: reported figure beside recorded ones."""
+    import pandas as pd
+
+    rows = {}
+    for experiment in map(experiments.get, ids or experiments.ids()):
+        runs = load(experiment, profile)
+        rows[experiment.id] = {
+            "parameters": f"{experiment.parameters.total:,}",
+            "reported": experiment.reported.text if experiment.reported else "our control",
+            "profile": runs[0]["profile"] if runs else "",
+            "last epoch, % (seeds)": spread(percent(runs)),
+            "best epoch, %": spread(percent(runs, "best")),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def compare(a, b, profile: str | None = None) -> str:
+    """Does `a` beat `b`? One sentence by a stated rule: Welch's 95 % interval of the difference
+    of the mean final test accuracies. One seed on either side decides nothing."""
+    runs = [load(x, profile) for x in (a, b)]
+    names = [experiments.get(getattr(x, "id", x)).id for x in (a, b)]
+    missing = [name for name, r in zip(names, runs, strict=True) if not r]
+    if missing:
+        return f"{names[0]} against {names[1]}: {missing[0]} is not recorded yet."
+    if runs[0][0]["profile"] != runs[1][0]["profile"]:
+        return f"{names[0]} against {names[1]}: recorded under different profiles."
+    first, second = map(percent, runs)
+    gap = mean(first) - mean(second)
+    start = f"{names[0]} against {names[1]}: {gap:+.2f} points"
+    if min(len(first), len(second)) < 2:
+        return f"{start}, undecided (one seed)."
+    if stdev(first) == stdev(second) == 0:
+        return f"{start}, the same in every run on each side."
+    from scipy.stats import ttest_ind
+
+    low, high = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    verdict = "undecided" if low <= 0 <= high else "better" if gap > 0 else "worse"
+    return f"{start}, 95 % interval {low:+.2f} to {high:+.2f}: {verdict}."

@@ -1,0 +1,121 @@
+"""Profile, seed and folders: the only place that reads the environment.
+
+| variable          | meaning                          | default                      |
+|-------------------|----------------------------------|------------------------------|
+| COURSE_PROFILE    | `quick`, `ci` or `full`          | `quick`                      |
+| COURSE_SEED       | a whole number from 0            | 0                            |
+| COURSE_DATA_DIR   | where data sets are kept         | `data/cache`, not committed  |
+| COURSE_RUNS_DIR   | local runs and their checkpoints | `data/runs`, not committed   |
+"""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS_DIR = ROOT / "data" / "records"
+WEIGHTS_DIR = ROOT / "data" / "weights"
+
+
+class CourseError(Exception):
+    """Something the user can mend. The message is one line: what was wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of an experiment's protocol a run goes through.
+
+    data: the data set to use instead of the experiment's own; None keeps its own.
+    images: training images, stratified by class; None takes all.
+    test_images: test images, stratified likewise; None takes all.
+    epochs: the protocol's first epochs that are run; None runs all of them.
+    """
+
+    name: str
+    data: str | None
+    images: int | None
+    test_images: int | None
+    epochs: int | None
+
+
+PROFILES = {
+    # 12,800 x 4 = 51,200 image passes for every row of a table, so that rows compare.
+    "quick": Profile("quick", data=None, images=12_800, test_images=None, epochs=4),
+    "ci": Profile("ci", data="synthetic", images=512, test_images=200, epochs=2),
+    "full": Profile("full", data=None, images=None, test_images=None, epochs=None),
+}
+
+
+def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:
+    """An error that names the valid choices closest to `wrong`, best first."""
+    choices = list(choices)
+    # A distance on lower case, so that "BN" still finds "bn"; fall back to the first choices.
+    by_lower = {c.lower(): c for c in choices}
+    close = difflib.get_close_matches(wrong.lower(), by_lower, n=limit, cutoff=0.4)
+    names = [by_lower[c] for c in close] or choices[:limit]
+    return CourseError(f"no {what} {wrong!r}; did you mean {' or '.join(names)}?")
+
+
+def whole_number(text: str, what: str, least: int = 0) -> int:
+    """`text` as an integer of at least `least`; anything else is a CourseError."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or number < least:
+        raise CourseError(f"{what} must be a whole number from {least}, not {text!r}")
+    return number
+
+
+def positive(text: str, what: str) -> float:
+    """`text` as a finite number above 0; anything else is a CourseError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise CourseError(f"{what} must be a number above 0, not {text!r}")
+    return number
+
+
+def profile(name: str | None = None) -> Profile:
+    """The profile called `name`, else the one in COURSE_PROFILE, else `quick`."""
+    name = name or os.environ.get("COURSE_PROFILE") or "quick"
+    if name not in PROFILES:
+        raise nearest(name, PROFILES, "profile")
+    return PROFILES[name]
+
+
+def seed() -> int:
+    """The seed in COURSE_SEED, else 0."""
+    return whole_number(os.environ.get("COURSE_SEED") or "0", "COURSE_SEED")
+
+
+def data_dir() -> Path:
+    """The folder of the data sets. It need not exist yet."""
+    return _folder("COURSE_DATA_DIR", "cache")
+
+
+def runs_dir() -> Path:
+    """The folder of local runs and checkpoints. It need not exist yet."""
+    return _folder("COURSE_RUNS_DIR", "runs")
+
+
+def _folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or ROOT / "data" / default).expanduser().resolve()
+
+
+def writable(folder: Path) -> Path:
+    """`folder`, made if needed; a CourseError when it cannot be made or written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CourseError(
+            f"cannot write to {folder}: {error.strerror}; choose another folder with "
+            "COURSE_DATA_DIR or COURSE_RUNS_DIR"
+        ) from error
+    return folder

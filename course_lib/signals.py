@@ -1,0 +1,57 @@
+"""What reaches each layer of a network, forward as a signal and backward as a gradient.
+
+Measured in training mode, so that batch normalisation uses the batch's own statistics as it does
+in the first training step (Glorot and Bengio 2010, section 4; Ioffe and Szegedy 2015).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_lib.backend import keras
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What one layer passes on.
+
+    size: root mean square of its output.
+    difference: standard deviation over the images, root mean square over the units: the part
+        that tells one image from another.
+    """
+
+    layer: str
+    size: float
+    difference: float
+
+
+def forward(model, images, names) -> list[Signal]:
+    """The signal after each layer in `names`. images: (count, height, width, 3), standardised."""
+    probe = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    outputs = [np.asarray(x, dtype=np.float64) for x in probe(images, training=True)]
+    return [
+        Signal(name, float(np.sqrt(np.mean(x**2))), float(np.sqrt(np.mean(x.var(axis=0)))))
+        for name, x in zip(names, outputs, strict=True)
+    ]
+
+
+def gradients(model, images, labels) -> dict[str, float]:
+    """For each convolution: length of its kernel's gradient over the length of the kernel.
+
+    The ratio says how far one step at learning rate 1 would move the kernel, as a share of it.
+    labels: (count,) integers. The loss is the cross-entropy, without weight decay. Needs the
+    TensorFlow backend.
+    """
+    import tensorflow as tf
+
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    kernels = [layer.kernel.value for layer in convolutions]
+    with tf.GradientTape() as tape:
+        probabilities = model(images, training=True)
+        loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        loss = tf.reduce_mean(loss)
+    found = tape.gradient(loss, kernels)
+    return {
+        layer.name: float(tf.norm(g) / tf.norm(k))
+        for layer, g, k in zip(convolutions, found, kernels, strict=True)
+    }
