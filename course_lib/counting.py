@@ -1,6 +1,6 @@
 """Parameters and multiply-accumulates of a built Keras model, layer by layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 
@@ -64,3 +64,22 @@ def rows(model) -> list[Row]:
             )
         )
     return table
+
+
+def stages(model) -> list[Row]:
+    """The layer table summed up by stage: layers `fire2_squeeze`, `fire2_join`, … are one row.
+
+    `shape` is what the stage passes on, `kind` that of its last layer.
+    """
+    table = {}
+    for row in rows(model):
+        stage = row.name.split("_")[0]
+        first = table.get(stage, row)
+        table[stage] = replace(
+            row,
+            name=stage,
+            inputs=first.inputs,
+            parameters=row.parameters + (first.parameters if stage in table else 0),
+            macs=row.macs + (first.macs if stage in table else 0),
+        )
+    return list(table.values())

@@ -48,8 +48,15 @@ class Experiment:
     reported: Reported | None = None
     note: str = ""
 
-    def build(self, **changes):
-        """The Keras model. `changes` go to the builder: `build(block=my_block)`."""
+    def build(self, *, seed: int | None = None, **changes):
+        """The Keras model. `changes` go to the builder: `build(block=my_block)`.
+
+        seed: draw the first weights from it; None draws on from wherever the generator stands.
+        """
+        if seed is not None:
+            from course_lib.backend import seed_everything
+
+            seed_everything(seed)
         module, function = self.builder.rsplit(".", 1)
         builder = getattr(importlib.import_module(f"course_lib.models.{module}"), function)
         return builder(**{**self.arguments, **changes})

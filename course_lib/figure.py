@@ -5,6 +5,7 @@ white and on black, in the book, in JupyterLab and in Colab.
 """
 
 import html
+import inspect
 import re
 from dataclasses import dataclass
 
@@ -29,3 +30,21 @@ class Figure:
 
     def __repr__(self) -> str:
         return f"Figure: {self.alt}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Python code as a page shows it: highlighted, in the page's own colours."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return f"```python\n{self.text}\n```"
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def source(function) -> Source:
+    """The code of a function as it stands in the library, so that text and code cannot part."""
+    return Source(inspect.getsource(function).rstrip())

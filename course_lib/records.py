@@ -192,6 +192,32 @@ def table(ids=None, profile: str | None = None):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def provenance(ids=None):
+    """A pandas DataFrame: where and when each experiment was recorded, and how long it took."""
+    import pandas as pd
+
+    rows = []
+    for experiment in map(experiments.get, ids or experiments.ids()):
+        runs = [r for profile in ("full", "quick") for r in load(experiment, profile)]
+        for r in runs:
+            hardware = r["hardware"]
+            rows.append(
+                {
+                    "experiment": experiment.id,
+                    "profile": r["profile"],
+                    "seed": r["seed"],
+                    "seconds an epoch": f"{mean(r['seconds_per_epoch']):.0f}",
+                    "hardware": ", ".join(hardware["accelerators"])
+                    or f"{hardware['processor']}, {hardware['cores']} cores",
+                    "backend": f"{r['backend']} {r['versions'][r['backend']]}",
+                    "finished": r["finished"][:10],
+                }
+            )
+        if not any(r["profile"] == "full" for r in runs):
+            rows.append({"experiment": experiment.id, "profile": "full: not recorded yet"})
+    return pd.DataFrame(rows).fillna("").set_index("experiment")
+
+
 def compare(a, b, profile: str | None = None) -> str:
     """Does `a` beat `b`? One sentence by a stated rule: Welch's 95 % interval of the difference
     of the mean final test accuracies. One seed on either side decides nothing."""

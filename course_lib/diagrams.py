@@ -1,0 +1,272 @@
+"""Block diagrams as SVG, drawn from numbers: one visual language for the whole course.
+
+1x1 convolutions are blue, 3x3 orange, 5x5 vermilion, pooling grey, batch normalisation and
+activations thin bands, joins green, bypasses arcs. A box is as high as its resolution and as wide
+as its channels. Text and lines take the page's text colour (`currentColor`).
+"""
+
+import os
+import re
+from html import escape
+from itertools import combinations, product
+from math import cos, sqrt
+from pathlib import Path
+from typing import NamedTuple
+
+from course_lib import counting
+from course_lib.figure import Figure
+
+BLUE, ORANGE, VERMILION, GREEN = "#0072B2", "#E69F00", "#D55E00", "#009E73"
+GREY, SKY, PURPLE = "#8a8a8a", "#56B4E9", "#CC79A7"
+
+# The fills of a stage's box, side by side: 1x1 filters make half of a fire module's channels.
+FILLS = {"conv1": [BLUE], "conv3": [ORANGE], "conv5": [VERMILION], "fire": [BLUE, ORANGE]}
+FILLS |= {"input": ["none"], "dense": ["none"], "pool": [GREY], "gap": [GREY]}
+
+# What the last layer of a stage says about it; a softmax is no box of its own.
+_KINDS = {"InputLayer": "input", "ReLU": "conv3", "MaxPooling2D": "pool", "Dense": "dense"}
+_KINDS |= {"GlobalAveragePooling2D": "gap", "Softmax": ""}
+
+# Narrow enough that 11 units are still 10 pixels on a telephone with 350 pixels for the page.
+WIDTH = 360
+MIDDLE = WIDTH / 2
+
+
+class Stage(NamedTuple):
+    """A step of a network: kind is a key of FILLS, size the height of its output in pixels,
+    channels those of its output, note at most 20 characters."""
+
+    name: str
+    kind: str
+    size: int
+    channels: int
+    note: str = ""
+
+
+def svg(width: float, height: float, parts, max_width: int) -> str:
+    """One <svg> element as wide as its place, but at most `max_width` pixels."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="100%" '
+        f'style="max-width:{max_width}px;display:block;margin:0 auto" '
+        f'font-family="system-ui,sans-serif" fill="none">{"".join(parts)}</svg>'
+    )
+
+
+def box(x: float, y: float, w: float, h: float, colour: str, opacity: float = 0.3) -> str:
+    """A rectangle with its corner at x, y, tinted so that text on it reads on any page; 1.5 units
+    stay free on its left and right, so that neighbours do not touch."""
+    stroke = "currentColor" if colour == "none" else colour
+    return (
+        f'<rect x="{x + 1.5:.1f}" y="{y:.1f}" width="{w - 3:.1f}" height="{h:.1f}" '
+        f'rx="{min(2, h / 4):g}" fill="{colour}" fill-opacity="{opacity:g}" stroke="{stroke}" '
+        'stroke-width="1.4"/>'
+    )
+
+
+def text(x: float, y: float, words: str, size=12, anchor="middle", bold=False) -> str:
+    """A line of text whose vertical middle is y."""
+    weight = ' font-weight="600"' if bold else ""
+    return (
+        f'<text x="{x:.1f}" y="{y + 0.36 * size:.1f}" font-size="{size}" fill="currentColor" '
+        f'text-anchor="{anchor}"{weight}>{escape(words)}</text>'
+    )
+
+
+def arrow(x1: float, y1: float, w1: float, x2: float, y2: float, w2: float) -> str:
+    """An arrow on a pale passage from a box that ends at y1 to one that begins below it, at y2;
+    x are the boxes' middles and w their widths."""
+    return (
+        f'<path d="M{x1 - w1 / 2:.1f} {y1:.1f}H{x1 + w1 / 2:.1f}L{x2 + w2 / 2:.1f} {y2:.1f}'
+        f'H{x2 - w2 / 2:.1f}Z" fill="currentColor" fill-opacity="0.07"/>'
+        f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2 - 2:.1f}m-3.5 -3.5l3.5 3.5 3.5 -3.5" '
+        'stroke="currentColor" stroke-width="1.2" stroke-opacity="0.6"/>'
+    )
+
+
+def fire(channels: int = 96, squeeze: int = 16, expand: int = 64, bn: bool = False) -> Figure:
+    """The fire module (Iandola et al. 2016, section 3.2) with its parameters, biases included.
+
+    channels: of the input; squeeze: 1x1 filters; expand: 1x1 filters, and as many 3x3 ones;
+    bn: batch normalisation between each convolution and its ReLU.
+    """
+    scale = (WIDTH - 16) / max(channels, 2 * expand)
+    high, thin, gap, parts, counts = 50, 16, 30, [], []
+
+    def convolution(x, y, name, kernel, inputs, filters, colour, aside=False):
+        """A box and its bands, words inside or at its right; returns where they end."""
+        wide = filters * scale
+        at, anchor = (x + wide / 2 + 9, "start") if aside else (x, "middle")
+        area = f"{kernel}·{kernel}·" if kernel > 1 else ""
+        counts.append(kernel * kernel * inputs * filters + filters)
+        parts.append(box(x - wide / 2, y, wide, high, colour))
+        parts.append(text(at, y + 10, f"{name} {kernel}×{kernel}", 12, anchor, bold=True))
+        parts.append(text(at, y + 25, f"{filters} filters", 12, anchor))
+        formula = f"{area}{inputs}·{filters} + {filters} = {counts[-1]:,}"
+        parts.append(text(at, y + 39, formula, 11, anchor))
+        y += high
+        for words, band in [(f"BN: 4·{filters} = {4 * filters:,}", SKY)] * bn + [("ReLU", PURPLE)]:
+            parts.append(box(x - wide / 2, y, wide, thin, band))
+            parts.append(text(at, y + thin / 2, words, 11, anchor))
+            y += thin
+        return y
+
+    def tensor(y, name, count):
+        parts.append(box(MIDDLE - count * scale / 2, y, count * scale, high, "none"))
+        parts.append(text(MIDDLE, y + 17, name, 12, bold=True))
+        parts.append(text(MIDDLE, y + 33, f"{count} channels"))
+        return y + high
+
+    middle, half = squeeze * scale, expand * scale
+    y = tensor(4, "input", channels)
+    parts.append(arrow(MIDDLE, y, channels * scale, MIDDLE, y + gap, middle))
+    y = convolution(MIDDLE, y + gap, "squeeze", 1, channels, squeeze, BLUE, aside=middle < 150)
+    for side, kernel, colour in ((-1, 1, BLUE), (1, 3, ORANGE)):
+        x = MIDDLE + side * max(half / 2, 86)  # apart enough for the words of two narrow boxes
+        parts.append(arrow(MIDDLE, y, middle, x, y + gap, half))
+        end = convolution(x, y + gap, "expand", kernel, squeeze, expand, colour)
+        parts.append(arrow(x, end, half, MIDDLE + side * half / 2, end + gap - 8, half))
+    y = end + gap - 8
+    parts.append(box(MIDDLE - half, y, 2 * half, thin + 2, GREEN))
+    parts.append(text(MIDDLE, y + 9, f"concatenate: {expand} + {expand}", 11))
+    y = tensor(y + thin + 2, "output", 2 * expand)
+    counts += [4 * (squeeze + 2 * expand)] * bn
+    total = f"{sum(counts):,} parameters"
+    parts.append(text(MIDDLE, y + 20, " + ".join(f"{count:,}" for count in counts)))
+    parts.append(text(MIDDLE, y + 37, f"= {total}", bold=True))
+    alt = (
+        f"Fire module: {squeeze} 1×1 filters squeeze {channels} channels; {expand} 1×1 filters "
+        f"beside {expand} 3×3 filters expand them, concatenated to {2 * expand} channels. "
+        f"{'BN and ReLU follow' if bn else 'ReLU follows'} each convolution. {total}."
+    )
+    reason = f"the squeeze leaves the 3×3 filters only {squeeze} channels to read."
+    return Figure(svg(WIDTH, y + 48, parts, 440), alt, f"A fire module has {total}: {reason}")
+
+
+def stages(model) -> list[Stage]:
+    """The stages of a built Keras model, for `network`: layers `fire2_…` together are one."""
+    found = []
+    for row in counting.stages(model):
+        layer = model.get_layer(row.name) if row.kind != "Concatenate" else None
+        kind, note = _KINDS.get(row.kind, "fire"), ""
+        if kind == "conv3":
+            kind = f"conv{layer.kernel_size[0]}"
+        if kind in ("conv1", "conv3", "conv5", "pool"):
+            size = (layer.kernel_size if kind != "pool" else layer.pool_size)[0]
+            note = f"{size}×{size}, stride {layer.strides[0]}"
+        elif kind == "fire":
+            note = f"squeeze {model.get_layer(f'{row.name}_squeeze').filters}"
+        if kind:
+            found.append(Stage(row.name, kind, (*row.shape[:-1], 1)[0], row.shape[-1], note))
+    return found
+
+
+def network(stages: list[Stage], caption: str = "") -> Figure:
+    """A whole network from top to bottom; the caption states what it shows.
+
+    Heights are proportional to the resolution, widths to the square root of the channels, and the
+    picture says so: 3 and 512 channels would not fit on one page otherwise.
+    """
+    per_pixel = 80 / max(stage.size for stage in stages)
+    per_root = 186 / sqrt(max(stage.channels for stage in stages))
+    axis, column, parts, y, above = 152, 254, [], 4, None
+    for name, kind, size, channels, note in stages:
+        high, wide, fills = size * per_pixel, sqrt(channels) * per_root, FILLS[kind]
+        row, up = max(high + 14, 36 if note else 24), 7 if note else 0
+        top, centre = y + (row - high) / 2, y + row / 2
+        if above:
+            parts.append(arrow(axis, *above, axis, top, wide))
+        for i, fill in enumerate(fills):
+            left, share = axis - wide / 2 + i * wide / len(fills), wide / len(fills)
+            parts.append(box(left, top, share, high, fill, 0.75))
+        shape = f"{channels}" if kind in ("gap", "dense") else f"{size} × {size} × {channels}"
+        parts.append(text(2, centre, name, 12, "start", bold=True))
+        parts.append(text(column, centre - up, shape, 12, "start"))
+        parts.append(text(column, centre + up, note, 10.5, "start") if note else "")
+        above, y = (top + high, wide), y + row
+    parts.append(text(2, y + 16, "height = resolution, width = √channels, to scale", 10.5, "start"))
+    used = {fill for stage in stages for fill in FILLS[stage.kind]}
+    names = {BLUE: "1×1", ORANGE: "3×3", VERMILION: "5×5", GREY: "pooling"}
+    for i, colour in enumerate(colour for colour in names if colour in used):
+        parts.append(box(2 + 62 * i, y + 30, 16, 10, colour, 0.75))
+        parts.append(text(22 + 62 * i, y + 35, names[colour], 10.5, "start"))
+    route = ", ".join(f"{s.name} {s.size}×{s.size}×{s.channels}" for s in stages)
+    alt = f"Network from top to bottom, height × width × channels: {route}."
+    return Figure(svg(WIDTH, y + 46, parts, 440), alt, caption)
+
+
+def logo() -> Figure:
+    """The course's mark, a fire module that looks like a torch; colours for white and black."""
+    parts = [box(3, 4, 58, 9, GREEN, 1), box(20, 49, 24, 12, BLUE, 1)]
+    for colour, flip in ((BLUE, ""), (ORANGE, ' transform="matrix(-1 0 0 1 64 0)"')):
+        parts.append(f'<path d="M4 17.5H30.5V45H22L4 32Z" fill="{colour}"{flip}/>')
+    return Figure(svg(64, 64, parts, 64), "Micro-Architectures")
+
+
+def cover() -> Figure:
+    """A wide picture without words, from an image to a class; grey lines suit any page."""
+    axis, wires, marks = 150, [], []
+
+    def wire(x1, y1, x2, y2, lift=None):
+        """From left to right, level at both ends; with `lift` an arc that is drawn up to there."""
+        bend = f"{(x1 + x2) / 2} {y1} {(x1 + x2) / 2} {y2}"
+        wires.append(f"M{x1} {y1}C{bend if lift is None else f'{x1} {lift} {x2} {lift}'} {x2} {y2}")
+
+    def upright(x, high, colour, y=axis, wide=22):
+        marks.append(box(x - wide / 2, y - high / 2, wide, high, colour, 1))
+
+    # The image, twelve pixels by twelve: a sun over hills.
+    for row, column in product(range(12), repeat=2):
+        sun = (row - 3.5) ** 2 + (column - 7.5) ** 2 < 7
+        colour = GREEN if row > 8.2 + 1.6 * cos(column / 2.1) else ORANGE if sun else SKY
+        shade = 0.95 - 0.075 * ((5 * row + 3 * column + row * column) % 4)
+        marks.append(box(7 + 13 * column, 72 + 13 * row, 14, 11, colour, shade))
+    for x1, x2 in ((164, 262), (372, 410), (552, 1100)):
+        wire(x1, axis, x2, axis)
+    upright(205, 156, ORANGE)
+    upright(262, 40, BLUE)
+    for y, colour in ((96, BLUE), (204, ORANGE)):  # a fire module
+        wire(262, axis, 322, y)
+        wire(322, y, 372, axis)
+        upright(322, 100, colour, y)
+    upright(372, 208, GREEN, wide=12)
+    inception = ((81, None, BLUE), (127, BLUE, ORANGE), (173, BLUE, VERMILION), (219, GREY, BLUE))
+    for y, first, second in inception:
+        wire(410, axis, 458, y)
+        wire(458, y, 506, y)
+        wire(506, y, 552, axis)
+        if first:
+            upright(458, 30, first, y)
+        upright(506, 36, second, y)
+    upright(552, 180, GREEN, wide=12)
+    for x in (592, 722):  # residual blocks
+        wire(x, axis, x + 102, axis, lift=20)
+        upright(x + 30, 92, ORANGE)
+        upright(x + 64, 92, ORANGE)
+        marks.append(f'<circle cx="{x + 102}" cy="{axis}" r="13" fill="{GREEN}"/>')
+        marks.append(f'<path d="M{x + 95} {axis}h14m-7 -7v14" stroke="#fff" stroke-width="3"/>')
+    dense = range(866, 1043, 44)
+    for x1, x2 in combinations(dense, 2):
+        if x2 - x1 > 44:
+            wire(x1, 122, x2, 122, lift=110 - 0.62 * (x2 - x1))
+    for x in dense:
+        upright(x, 60, BLUE if x == 866 else ORANGE)
+    upright(1086, 40, GREY, wide=14)
+    for y in range(33, 268, 26):
+        wire(1100, axis, 1168, y)
+        colour, opacity = (VERMILION, 1) if y == 111 else (GREY, 0.4)
+        marks.append(f'<circle cx="1176" cy="{y}" r="10" fill="{colour}" opacity="{opacity}"/>')
+    lines = f'<path d="{"".join(wires)}" stroke="{GREY}" stroke-width="2.5" opacity="0.75"/>'
+    route = "a fire module, an Inception module, two residual blocks and a dense block"
+    alt = f"A small picture passes through {route}, and ends as one of ten classes."
+    return Figure(svg(1200, 300, [lines, *marks], 1200), alt)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the SVG as a file of its own: with a size in pixels, and grey for `currentColor`,
+    which would be black there. Nothing half-written is left at `path`."""
+    width, height = re.search(r'viewBox="0 0 (\S+) (\S+)"', figure.svg).groups()
+    size = f'width="{width}" height="{height}" color="{GREY}"'
+    whole = re.sub(r'width="100%" style="[^"]*"', size, figure.svg, count=1)
+    temporary = Path(f"{path}.{os.getpid()}.part")
+    temporary.write_text(whole, encoding="utf-8")
+    os.replace(temporary, path)

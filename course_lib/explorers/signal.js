@@ -1,0 +1,295 @@
+// The signal through SqueezeNet for CIFAR-10 at initialisation: one forward pass, in the browser.
+// Values lie as in Keras: picture, row, column, channel; weights: row, column, input, output.
+// Squeeze filters of fire2 to fire9. Each of the two expand convolutions has four times as many.
+const FIRES = [16, 16, 32, 32, 48, 48, 64, 64];
+const STAGES = ["input", "conv1", ...FIRES.map((_, i) => `fire${i + 2}`), "conv10", "logits"];
+
+// Uniform numbers in (0, 1): Marsaglia's xorshift. The state must not be 0.
+const generator = (state) => () => {
+  state ^= state << 13, state ^= state >>> 17, state ^= state << 5;
+  return (state >>> 0) / 2 ** 32;
+};
+
+// The weights of one k x k convolution as Keras would draw them, times `gain`.
+function draw(uniform, initializer, k, inputs, filters, gain) {
+  const fanIn = k * k * inputs, limit = Math.sqrt(6 / (fanIn + k * k * filters));
+  // Cutting at two deviations narrows the bell to 0.8796 of its width; Keras widens it back.
+  const deviation = Math.sqrt((initializer === "he_normal" ? 2 : 1) / fanIn) / 0.87962566103423978;
+  const normal = () => { // Box and Muller's; beyond two deviations it is drawn again
+    const z = Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    return Math.abs(z) > 2 ? normal() : z;
+  };
+  return Float32Array.from({ length: fanIn * filters }, initializer === "glorot_uniform"
+    ? () => gain * limit * (2 * uniform() - 1) : () => gain * deviation * normal());
+}
+
+const tensor = (count, size, channels, values = new Float32Array(count * size ** 2 * channels)) =>
+  ({ count, size, channels, values });
+
+// Goes over every k x k window with padding "same", calling visit(place of the output, place of
+// the input, place in the window). What does not divide evenly is padded at the bottom and on the
+// right. Padding is not visited: a sum does not need its zeros, a maximum must not see them.
+function windows({ count, size }, k, stride, visit) {
+  const out = Math.ceil(size / stride);
+  const before = Math.max((out - 1) * stride + k - size, 0) >> 1;
+  for (let place = 0; place < count * out * out; place++) {
+    const picture = Math.floor(place / (out * out));
+    const top = (Math.floor(place / out) % out) * stride - before;
+    const left = (place % out) * stride - before;
+    for (let r = Math.max(top, 0); r < Math.min(top + k, size); r++) {
+      for (let c = Math.max(left, 0); c < Math.min(left + k, size); c++) {
+        visit(place, (picture * size + r) * size + c, (r - top) * k + c - left);
+      }
+    }
+  }
+}
+
+// Adds the convolution of x to `filters` channels of y, from channel `first` on.
+function convolve(x, weights, k, stride, y, first, filters) {
+  windows(x, k, stride, (place, from, tap) => {
+    const to = place * y.channels + first;
+    for (let input = 0; input < x.channels; input++) {
+      const value = x.values[from * x.channels + input];
+      if (value === 0) continue; // after a ReLU about half of them: half the work saved
+      const w = (tap * x.channels + input) * filters;
+      for (let f = 0; f < filters; f++) y.values[to + f] += value * weights[w + f];
+    }
+  });
+}
+
+// Gathers each window into one place by `merge`, starting from 0: the least there is after a ReLU.
+function pool(x, k, stride, merge) {
+  const y = tensor(x.count, Math.ceil(x.size / stride), x.channels);
+  windows(x, k, stride, (place, from) => {
+    for (let c = 0; c < x.channels; c++) {
+      const to = place * x.channels + c;
+      y.values[to] = merge(y.values[to], x.values[from * x.channels + c]);
+    }
+  });
+  return y;
+}
+
+// Mean and variance of every `step`-th value from `first` on.
+function moments(values, first, step) {
+  const n = values.length / step;
+  let mean = 0, variance = 0;
+  for (let i = first; i < values.length; i += step) mean += values[i] / n;
+  for (let i = first; i < values.length; i += step) variance += (values[i] - mean) ** 2 / n;
+  return [mean, variance];
+}
+
+// Batch normalisation in training mode, in place: each channel over pictures and places.
+function normalise({ channels, values }) {
+  for (let c = 0; c < channels; c++) {
+    const [mean, variance] = moments(values, c, channels), scale = 1 / Math.sqrt(variance + 1e-5);
+    for (let i = c; i < values.length; i += channels) values[i] = (values[i] - mean) * scale;
+  }
+}
+
+// size: root mean square of all values. difference: the standard deviation of each unit over the
+// pictures, as root mean square over the units: what a later layer has to tell pictures apart by.
+function measure(name, { count, values }) {
+  const units = values.length / count;
+  let squares = 0, variances = 0;
+  for (let u = 0; u < units; u++) {
+    const [mean, variance] = moments(values, u, units);
+    squares += mean ** 2 + variance;
+    variances += variance;
+  }
+  return { name, size: Math.sqrt(squares / units), difference: Math.sqrt(variances / units) };
+}
+
+// Cross-entropy averaged over the pictures and over the labels each might have.
+function crossEntropy({ count, channels, values }) {
+  const costs = Array.from({ length: count }, (_, n) => {
+    const logits = values.subarray(n * channels, (n + 1) * channels), top = Math.max(...logits);
+    const total = logits.reduce((sum, v) => sum + Math.exp(v - top), 0);
+    return top + Math.log(total) - moments(logits, 0, 1)[0];
+  });
+  return moments(costs, 0, 1)[0];
+}
+
+// The forward pass, one stage at a time, so that the page can breathe in between: yields each
+// stage's measures and in the end {logits, loss, weights}.
+function* forward(images, { initializer, depth, bn, gain, seed }) {
+  const uniform = generator(Math.imul(seed + 1, 0x9e3779b1)), weights = []; // neighbours far apart
+  const linear = (x, k, stride, y, first, filters, kind, times) => {
+    weights.push(draw(uniform, kind, k, x.channels, filters, times));
+    convolve(x, weights.at(-1), k, stride, y, first, filters);
+  };
+  // Convolutions of the sizes `ks` side by side, then BN if wanted, then ReLU.
+  const convolution = (x, ks, filters, stride = 1) => {
+    const y = tensor(x.count, Math.ceil(x.size / stride), ks.length * filters);
+    ks.forEach((k, i) => linear(x, k, stride, y, i * filters, filters, initializer, gain));
+    if (bn) normalise(y);
+    return { ...y, values: y.values.map((v) => Math.max(v, 0)) };
+  };
+  yield measure("input", images);
+  let x = convolution(images, [3], 96, 2);
+  yield measure("conv1", x);
+  x = pool(x, 3, 2, Math.max);
+  for (const [i, squeeze] of FIRES.slice(0, depth).entries()) {
+    x = convolution(convolution(x, [1], squeeze), [1, 3], 4 * squeeze);
+    yield measure(`fire${i + 2}`, x);
+    if (i === 2 || i === 6) x = pool(x, 3, 2, Math.max); // after fire4 and fire8
+  }
+  x = convolution(x, [1], 10);
+  yield measure("conv10", x);
+  const average = pool(x, x.size, x.size, (sum, v) => sum + v / x.size ** 2);
+  const logits = tensor(x.count, 1, 10);
+  // The article changes the initialiser of convolutions only: Dense keeps Keras' default.
+  linear(average, 1, 1, logits, 0, 10, "glorot_uniform", 1);
+  yield measure("logits", logits);
+  yield { logits: logits.values, loss: crossEntropy(logits), weights };
+}
+
+// The whole pass at once, on a Float32Array of standardised 32 x 32 x 3 pictures.
+export function signal(values, settings) {
+  const stages = [...forward(tensor(values.length / 3072, 32, 3, values), settings)];
+  return { ...stages.pop(), stages };
+}
+
+// From here on what the reader sees. The style sheet stands in signal.py.
+const SERIES = [
+  ["size", "#0072B2", "size: root mean square", "M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0z"],
+  ["difference", "#D55E00", "difference: deviation between pictures", "M-6 0 0-6 6 0 0 6z"],
+];
+const NAMES = {
+  glorot_uniform: "Glorot uniform", lecun_normal: "LeCun normal", he_normal: "He normal",
+};
+const TEXTS = { // each setting in words
+  initializer: (value) => NAMES[value],
+  depth: (value) => (value === 1 ? "fire2 only" : `fire2 to fire${value + 1}`),
+  gain: (value) => `weights × ${Number(value.toPrecision(3))}`,
+  bn: (value) => (value ? "BN" : "no BN"),
+  seed: (value) => `draw ${value}`,
+};
+const SETTINGS = Object.keys(TEXTS);
+const words = (settings) => SETTINGS.map((name) => TEXTS[name](settings[name])).join(", ");
+const short = (v) => (v === 0 || (v >= 0.01 && v < 1000)
+  ? String(Number(v.toPrecision(2))) : v.toExponential(1).replace("e+", "e"));
+const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
+
+function panel(id) {
+  const radios = Object.keys(NAMES).map((value) => `<label><input type="radio" name="${id}"
+    data-setting="initializer" value="${value}"> ${NAMES[value]}</label>`).join("");
+  const slider = (name, range) => `<label>${name}: <span data-text="${name}"></span>
+    <input type="range" data-setting="${name}" ${range}></label>`;
+  const legend = SERIES.map(([, colour, label, mark]) => `<span><svg width="14" height="12"><path
+    d="${mark}" fill="${colour}" transform="translate(6 6)"/></svg> ${label}</span>`).join("");
+  return `<fieldset><legend>Initialiser of the convolutions</legend>${radios}</fieldset>
+    <div>${slider("depth", 'min="1" max="8"')}${slider("gain", 'min="-1" max="2" step="0.25"')}
+      <label><input type="checkbox" data-setting="bn"> Batch normalisation</label>
+      <button type="button">New draw</button></div>
+    <p aria-live="polite"></p><div>${legend}<span data-text="before"></span></div><figure></figure>
+    <details><summary>The numbers</summary><table></table></details>`;
+}
+
+function chart(shown, before, width) {
+  const narrow = width < 600, left = 40, right = width - 22, top = 10, bottom = 240;
+  const logs = [shown, before ?? shown].flatMap(({ stages }) => stages)
+    .flatMap((s) => [Math.log10(s.size), Math.log10(s.difference)]).filter(Number.isFinite);
+  const low = Math.floor(Math.min(-5, ...logs)), high = Math.ceil(Math.max(1, ...logs));
+  const x = (name) => left + (STAGES.indexOf(name) / (STAGES.length - 1)) * (right - left);
+  // A signal that died has no logarithm: it lies on the axis.
+  const y = (log) => bottom - ((Math.max(log, low) - low) / (high - low)) * (bottom - top);
+  const points = ({ stages }, key) => stages.map((s) => [x(s.name), y(Math.log10(s[key]))]);
+  let svg = "";
+  for (let tick = high; tick >= low; tick -= Math.ceil((high - low) / 8)) {
+    svg += `<path class="grid" d="M${left} ${y(tick)}H${right}"/><text text-anchor="end"
+      x="${left - 8}" y="${y(tick) + 4}">${tick ? `1e${tick}` : 1}</text>`;
+  }
+  for (const name of STAGES) {
+    svg += `<text text-anchor="${narrow ? "end" : "middle"}" transform="translate(${x(name)}
+      ${bottom + 20}) rotate(${narrow ? -60 : 0})">${name}</text>`;
+  }
+  for (const [key, colour, , mark] of SERIES) {
+    const line = (result, look) => `<polyline class="${look}" stroke="${colour}"
+      points="${points(result, key).join(" ")}"/>`;
+    if (before) svg += line(before, "pale");
+    svg += line(shown, "line") + points(shown, key).map((point) =>
+      `<path d="${mark}" fill="${colour}" transform="translate(${point})"/>`).join("");
+  }
+  return `<svg role="img" aria-label="Size and difference by layer: see The numbers, below"
+    width="${width}" height="${bottom + (narrow ? 60 : 30)}">${svg}</svg>`;
+}
+
+function start(model, root) {
+  const pixels = Uint8Array.from(atob(model.get("images")), (c) => c.charCodeAt(0));
+  const mean = model.get("mean"), deviation = model.get("deviation");
+  const values = Float32Array.from(pixels, (v, i) => (v - mean[i % 3]) / deviation[i % 3]);
+  const images = tensor(pixels.length / 3072, 32, 3, values);
+  const find = (selector) => root.querySelector(selector);
+  let run = 0, shown = null, before = null, dragging = false;
+  root.innerHTML = panel(`initializer-${Math.random()}`);
+
+  function paint() {
+    if (!shown) return;
+    const { stages, loss, settings } = shown, last = stages.at(-3);
+    find("p").textContent = `After ${last.name} the signal is ${short(last.size / stages[0].size)
+    } times as large as what went in. From picture to picture the logits vary by ${
+      short(stages.at(-1).difference)}. The loss, averaged over the ten labels a picture might have,
+      is ${loss < 1000 ? loss.toFixed(3) : short(loss)}; a blind guess costs 2.303.`;
+    find("[data-text=before]").textContent = before
+      ? `pale: ${words(before.settings)}` : "pale: the setting before, once you change one";
+    find("figure").innerHTML = chart(shown, before, Math.max(root.clientWidth, 280));
+    find("table").innerHTML = `<caption>${words(settings)}</caption><tr><th>layer</th><th>size</th>
+      <th>difference</th></tr>${stages.map((s) => `<tr><th>${s.name}</th><td>${short(s.size)}</td>
+      <td>${short(s.difference)}</td></tr>`).join("")}`;
+  }
+
+  // A later call makes earlier ones give up: nothing piles up while a slider is dragged.
+  async function compute() {
+    const mine = ++run, stages = [];
+    const settings = Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
+    root.setAttribute("aria-busy", true);
+    await pause(60);
+    for (const stage of forward(images, settings)) {
+      stages.push(stage);
+      await pause(0);
+      if (mine !== run) return;
+    }
+    shown = { ...stages.pop(), stages, settings };
+    root.setAttribute("aria-busy", false);
+    paint();
+  }
+
+  // The model's traits are the truth; the controls follow them, also when Python sets one.
+  function refresh() {
+    if (!dragging) before = shown;
+    for (const input of root.querySelectorAll("input")) {
+      const name = input.dataset.setting, value = model.get(name);
+      input.checked = value === true || value === input.value;
+      if (input.type !== "range") continue;
+      input.value = name === "gain" ? Math.log2(value) : value;
+      input.ariaValueText = find(`[data-text=${name}]`).textContent = TEXTS[name](value);
+    }
+    compute();
+  }
+  const change = (name, value) => { model.set(name, value); model.save_changes(); };
+  root.addEventListener("input", ({ target: { dataset: { setting }, value, checked } }) => {
+    change(setting, { initializer: value, depth: +value, gain: 2 ** value, bn: checked }[setting]);
+    dragging = true; // until "change": a dragged slider is compared with where it started
+  });
+  root.addEventListener("change", () => { dragging = false; });
+  find("button").addEventListener("click", () => change("seed", model.get("seed") + 1));
+  const events = SETTINGS.map((name) => `change:${name}`).join(" ");
+  const observer = new ResizeObserver(paint);
+  model.on(events, refresh);
+  observer.observe(root);
+  refresh();
+  return () => { run = NaN; observer.disconnect(); model.off(events, refresh); };
+}
+
+export default {
+  render({ model, el }) {
+    const root = el.appendChild(document.createElement("div"));
+    root.className = "signal-explorer";
+    root.dataset.lmSuppressShortcuts = true; // or JupyterLab takes the arrow keys
+    try {
+      return start(model, root);
+    } catch (error) {
+      root.textContent = `The explorer cannot start: ${error.message}.`;
+    }
+  },
+};

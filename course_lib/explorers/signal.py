@@ -1,0 +1,101 @@
+"""The signal through SqueezeNet at initialisation, computed in the browser on real pictures."""
+
+import base64
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from course_lib.settings import CourseError
+
+# A forward pass runs on the reader's machine; more pictures than this would make it wait.
+MOST_IMAGES = 64
+
+# The text colour of the book's theme, of JupyterLab's theme, or of whatever holds the widget.
+STYLE = """
+.signal-explorer { max-width: 50rem; line-height: 1.5;
+  color: var(--pst-color-text-base, var(--jp-content-font-color1, inherit)); }
+.signal-explorer fieldset, .signal-explorer div { display: flex; flex-wrap: wrap;
+  gap: .3rem 1.5rem; align-items: center; border: 0; padding: 0; margin: 0 0 .7rem; }
+.signal-explorer legend { font: inherit; padding: 0; margin: 0; }
+.signal-explorer input { accent-color: #0072B2; vertical-align: middle; }
+.signal-explorer input[type=range] { display: block; width: 13rem; }
+.signal-explorer button { font: inherit; color: inherit; background: transparent;
+  border: 1px solid; border-radius: 4px; padding: .2rem .8rem; cursor: pointer; }
+.signal-explorer p { min-height: 4.5em; margin: 0 0 .7rem; }
+.signal-explorer figure { margin: 0; }
+.signal-explorer[aria-busy=true] figure::before { content: "computing \u2026"; float: right; }
+.signal-explorer svg { font-size: 12px; fill: currentColor; vertical-align: middle; }
+.signal-explorer th, .signal-explorer td { padding-right: 2rem; text-align: left; }
+.signal-explorer caption { text-align: left; caption-side: top; }
+"""
+
+
+class SignalExplorer(anywidget.AnyWidget):
+    """Choose initialiser, depth, gain and BN; see size and differences of the signal by layer.
+
+    images: (count, 32, 32, 3) uint8, RGB, 2 to 64 of them. mean, deviation: three numbers each,
+    in pixel units (0 to 255), with which the images are standardised. settings: where to start:
+    `initializer` (`glorot_uniform`, `lecun_normal` or `he_normal`, of the convolutions), `depth`
+    (1 to 8 fire modules kept), `gain` (0.5 to 4, multiplies the convolutions' weights), `bn`,
+    `seed`. Raises CourseError when one of them is not as said.
+
+    All state is text and numbers, so that a page without a kernel can hold it.
+    """
+
+    _esm = Path(__file__).with_name("signal.js")
+    _css = STYLE
+
+    images = traitlets.Unicode().tag(sync=True)  # base64 of the pixels, row by row
+    mean = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)
+    deviation = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)
+    initializer = traitlets.Enum(
+        ["glorot_uniform", "lecun_normal", "he_normal"], default_value="glorot_uniform"
+    ).tag(sync=True)
+    depth = traitlets.Int(8, min=1, max=8).tag(sync=True)
+    gain = traitlets.Float(1.0, min=0.5, max=4.0).tag(sync=True)
+    bn = traitlets.Bool(False).tag(sync=True)
+    seed = traitlets.Int(0, min=0, max=2**32 - 1).tag(sync=True)
+
+    def __init__(self, images, mean, deviation, **settings):
+        unknown = sorted(set(settings) - {"initializer", "depth", "gain", "bn", "seed"})
+        if unknown:
+            raise CourseError(
+                f"SignalExplorer has no setting {unknown[0]!r}; "
+                "choose from initializer, depth, gain, bn and seed"
+            )
+        try:
+            super().__init__(
+                images=_pixels(images),
+                mean=_channels(mean, "mean"),
+                deviation=_channels(deviation, "deviation", positive=True),
+                **settings,
+            )
+        except traitlets.TraitError as error:
+            raise CourseError(f"SignalExplorer: {error}") from error
+
+
+def _pixels(images) -> str:
+    """The pixels of `images` in base64; a CourseError unless (2 to 64, 32, 32, 3) uint8."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+        raise CourseError(
+            "SignalExplorer needs images of shape (count, 32, 32, 3) and type uint8, not "
+            f"{images.shape} and {images.dtype}; pass pixels as the data set holds them"
+        )
+    if not 2 <= len(images) <= MOST_IMAGES:
+        raise CourseError(f"SignalExplorer needs 2 to {MOST_IMAGES} images, not {len(images)}")
+    return base64.b64encode(images.tobytes()).decode("ascii")
+
+
+def _channels(values, what: str, positive: bool = False) -> list[float]:
+    """Three finite numbers, one a channel, as a list."""
+    try:
+        numbers = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        numbers = np.array([])
+    if numbers.shape != (3,) or not np.isfinite(numbers).all() or (positive and min(numbers) <= 0):
+        kind = "three numbers above 0" if positive else "three numbers"
+        raise CourseError(f"SignalExplorer needs a {what} of {kind}, one a channel, not {values!r}")
+    return numbers.tolist()
