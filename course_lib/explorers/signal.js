@@ -1,7 +1,7 @@
 // The signal through SqueezeNet for CIFAR-10 at initialisation: one forward pass, in the browser.
 // Values lie as in Keras: picture, row, column, channel; weights: row, column, input, output.
-// Squeeze filters of fire2 to fire9. Each of the two expand convolutions has four times as many.
-const FIRES = [16, 16, 32, 32, 48, 48, 64, 64];
+
+const FIRES = [16, 16, 32, 32, 48, 48, 64, 64]; // squeeze filters; expands have 4 times as many
 const STAGES = ["input", "conv1", ...FIRES.map((_, i) => `fire${i + 2}`), "conv10", "logits"];
 
 // Uniform numbers in (0, 1): Marsaglia's xorshift. The state must not be 0.
@@ -157,15 +157,11 @@ const SERIES = [
 const NAMES = {
   glorot_uniform: "Glorot uniform", lecun_normal: "LeCun normal", he_normal: "He normal",
 };
-const TEXTS = { // each setting in words
-  initializer: (value) => NAMES[value],
+const SETTINGS = ["initializer", "depth", "gain", "bn", "seed"];
+const TEXTS = { // what stands beside a slider
   depth: (value) => (value === 1 ? "fire2 only" : `fire2 to fire${value + 1}`),
   gain: (value) => `weights × ${Number(value.toPrecision(3))}`,
-  bn: (value) => (value ? "BN" : "no BN"),
-  seed: (value) => `draw ${value}`,
 };
-const SETTINGS = Object.keys(TEXTS);
-const words = (settings) => SETTINGS.map((name) => TEXTS[name](settings[name])).join(", ");
 const short = (v) => (v === 0 || (v >= 0.01 && v < 1000)
   ? String(Number(v.toPrecision(2))) : v.toExponential(1).replace("e+", "e"));
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
@@ -178,10 +174,11 @@ function panel(id) {
   const legend = SERIES.map(([, colour, label, mark]) => `<span><svg width="14" height="12"><path
     d="${mark}" fill="${colour}" transform="translate(6 6)"/></svg> ${label}</span>`).join("");
   return `<fieldset><legend>Initialiser of the convolutions</legend>${radios}</fieldset>
-    <div>${slider("depth", 'min="1" max="8"')}${slider("gain", 'min="-1" max="2" step="0.25"')}
+    <div>${slider("depth", 'min="1" max="8"')} ${slider("gain", 'min="-1" max="2" step="0.25"')}
       <label><input type="checkbox" data-setting="bn"> Batch normalisation</label>
       <button type="button">New draw</button></div>
-    <p aria-live="polite"></p><div>${legend}<span data-text="before"></span></div><figure></figure>
+    <p aria-live="polite"></p>
+    <div>${legend}<span>pale: the setting before</span></div><figure></figure>
     <details><summary>The numbers</summary><table></table></details>`;
 }
 
@@ -223,26 +220,23 @@ function start(model, root) {
   let run = 0, shown = null, before = null, dragging = false;
   root.innerHTML = panel(`initializer-${Math.random()}`);
 
-  function paint() {
-    if (!shown) return;
-    const { stages, loss, settings } = shown, last = stages.at(-3);
+  const paint = () => {
+    find("figure").innerHTML = shown ? chart(shown, before, Math.max(root.clientWidth, 280)) : "";
+  };
+  function report({ stages, loss }) {
+    const cost = loss < 1000 ? loss.toFixed(3) : short(loss), last = stages.at(-3);
     find("p").textContent = `After ${last.name} the signal is ${short(last.size / stages[0].size)
-    } times as large as what went in. From picture to picture the logits vary by ${
-      short(stages.at(-1).difference)}. The loss, averaged over the ten labels a picture might have,
-      is ${loss < 1000 ? loss.toFixed(3) : short(loss)}; a blind guess costs 2.303.`;
-    find("[data-text=before]").textContent = before
-      ? `pale: ${words(before.settings)}` : "pale: the setting before, once you change one";
-    find("figure").innerHTML = chart(shown, before, Math.max(root.clientWidth, 280));
-    find("table").innerHTML = `<caption>${words(settings)}</caption><tr><th>layer</th><th>size</th>
-      <th>difference</th></tr>${stages.map((s) => `<tr><th>${s.name}</th><td>${short(s.size)}</td>
-      <td>${short(s.difference)}</td></tr>`).join("")}`;
+    } times what went in. From picture to picture the logits vary by ${
+      short(stages.at(-1).difference)}. The loss, averaged over the ten labels that each picture` +
+      ` might have, is ${cost}; a blind guess costs 2.303.`;
+    find("table").innerHTML = `<tr><th>layer<th>size<th>difference${stages.map((s) =>
+      `<tr><th>${s.name}<td>${short(s.size)}<td>${short(s.difference)}`).join("")}`;
   }
-
   // A later call makes earlier ones give up: nothing piles up while a slider is dragged.
   async function compute() {
     const mine = ++run, stages = [];
     const settings = Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
-    root.setAttribute("aria-busy", true);
+    root.ariaBusy = true;
     await pause(60);
     for (const stage of forward(images, settings)) {
       stages.push(stage);
@@ -250,10 +244,10 @@ function start(model, root) {
       if (mine !== run) return;
     }
     shown = { ...stages.pop(), stages, settings };
-    root.setAttribute("aria-busy", false);
+    root.ariaBusy = false;
+    report(shown);
     paint();
   }
-
   // The model's traits are the truth; the controls follow them, also when Python sets one.
   function refresh() {
     if (!dragging) before = shown;
@@ -272,7 +266,7 @@ function start(model, root) {
     dragging = true; // until "change": a dragged slider is compared with where it started
   });
   root.addEventListener("change", () => { dragging = false; });
-  find("button").addEventListener("click", () => change("seed", model.get("seed") + 1));
+  find("button").addEventListener("click", () => change("seed", (model.get("seed") + 1) % 2 ** 31));
   const events = SETTINGS.map((name) => `change:${name}`).join(" ");
   const observer = new ResizeObserver(paint);
   model.on(events, refresh);

@@ -7,10 +7,12 @@ import anywidget
 import numpy as np
 import traitlets
 
-from course_lib.settings import CourseError
+from course_lib.settings import CourseError, nearest
 
 # A forward pass runs on the reader's machine; more pictures than this would make it wait.
 MOST_IMAGES = 64
+INITIALIZERS = ("glorot_uniform", "lecun_normal", "he_normal")
+SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 
 # The text colour of the book's theme, of JupyterLab's theme, or of whatever holds the widget.
 STYLE = """
@@ -19,16 +21,19 @@ STYLE = """
 .signal-explorer fieldset, .signal-explorer div { display: flex; flex-wrap: wrap;
   gap: .3rem 1.5rem; align-items: center; border: 0; padding: 0; margin: 0 0 .7rem; }
 .signal-explorer legend { font: inherit; padding: 0; margin: 0; }
-.signal-explorer input { accent-color: #0072B2; vertical-align: middle; }
+.signal-explorer label::first-letter { text-transform: uppercase; }
+.signal-explorer input { accent-color: #0072B2; vertical-align: middle; margin: 0; }
 .signal-explorer input[type=range] { display: block; width: 13rem; }
 .signal-explorer button { font: inherit; color: inherit; background: transparent;
   border: 1px solid; border-radius: 4px; padding: .2rem .8rem; cursor: pointer; }
-.signal-explorer p { min-height: 4.5em; margin: 0 0 .7rem; }
-.signal-explorer figure { margin: 0; }
+.signal-explorer p { min-height: 3em; margin: 0 0 .7rem; }
+.signal-explorer figure { margin: 0; contain: inline-size; }
+.signal-explorer .grid { stroke: currentColor; opacity: .2; }
+.signal-explorer polyline { fill: none; stroke-width: 1.5; }
+.signal-explorer .pale { stroke-width: 5; opacity: .35; }
 .signal-explorer[aria-busy=true] figure::before { content: "computing \u2026"; float: right; }
 .signal-explorer svg { font-size: 12px; fill: currentColor; vertical-align: middle; }
 .signal-explorer th, .signal-explorer td { padding-right: 2rem; text-align: left; }
-.signal-explorer caption { text-align: left; caption-side: top; }
 """
 
 
@@ -50,21 +55,16 @@ class SignalExplorer(anywidget.AnyWidget):
     images = traitlets.Unicode().tag(sync=True)  # base64 of the pixels, row by row
     mean = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)
     deviation = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)
-    initializer = traitlets.Enum(
-        ["glorot_uniform", "lecun_normal", "he_normal"], default_value="glorot_uniform"
-    ).tag(sync=True)
+    initializer = traitlets.Enum(INITIALIZERS, INITIALIZERS[0]).tag(sync=True)
     depth = traitlets.Int(8, min=1, max=8).tag(sync=True)
     gain = traitlets.Float(1.0, min=0.5, max=4.0).tag(sync=True)
     bn = traitlets.Bool(False).tag(sync=True)
-    seed = traitlets.Int(0, min=0, max=2**32 - 1).tag(sync=True)
+    seed = traitlets.Int(0, min=0, max=2**31 - 1).tag(sync=True)
 
     def __init__(self, images, mean, deviation, **settings):
-        unknown = sorted(set(settings) - {"initializer", "depth", "gain", "bn", "seed"})
-        if unknown:
-            raise CourseError(
-                f"SignalExplorer has no setting {unknown[0]!r}; "
-                "choose from initializer, depth, gain, bn and seed"
-            )
+        for name in settings:
+            if name not in SETTINGS:
+                raise nearest(name, SETTINGS, "setting of SignalExplorer")
         try:
             super().__init__(
                 images=_pixels(images),
@@ -74,6 +74,10 @@ class SignalExplorer(anywidget.AnyWidget):
             )
         except traitlets.TraitError as error:
             raise CourseError(f"SignalExplorer: {error}") from error
+
+    def get_state(self, key=None, drop_defaults=False):
+        # A page without a kernel has nobody to ask for a default: all state goes into it.
+        return super().get_state(key)
 
 
 def _pixels(images) -> str:

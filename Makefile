@@ -1,0 +1,115 @@
+# Two commands do most of it: `make book` and `make test`. `make help` lists the rest.
+
+PYTHON = python3
+DATA = builtin
+PORT = 8000
+LAB =
+LOCK =
+UV = 0.13.9
+
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest
+CHAPTERS := $(BIN)/python tools/notebooks.py
+
+# What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
+# not decide what a page or a test shows. `make lab` alone takes the user's own settings.
+ISOLATED := env -u PYTHONPATH -u PYTHONHOME -u MPLBACKEND -u MATPLOTLIBRC -u COURSE_SEED \
+	PATH="$(CURDIR)/$(BIN):$$PATH" \
+	IPYTHONDIR="$(CURDIR)/.venv/var/ipython" \
+	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/var/jupyter" \
+	JUPYTER_DATA_DIR="$(CURDIR)/.venv/var/jupyter" \
+	JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH= \
+	KERAS_HOME="$(CURDIR)/.venv/var/keras" \
+	MPLCONFIGDIR="$(CURDIR)/.venv/var/matplotlib"
+# The runs that chapters start while nbval tries them.
+TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/_build/tried"
+
+.PHONY: help book serve lab test check lint unit chapters site verify bench format outputs lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- read ---------------------------------------------------------------------------------------
+
+book: $(READY) ## build the book; DATA=cifar10 builds it with real images
+	@$(ISOLATED) $(BIN)/python tools/build_book.py --data "$(DATA)"
+
+serve: $(READY) ## show the built book on http://localhost:8000 (PORT=…)
+	@test -f _build/html/index.html || { echo "There is no book yet: run make book"; exit 1; }
+	@echo "http://localhost:$(PORT)  (stop with Ctrl-C)"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT) >/dev/null 2>&1 || \
+		{ echo "Stopped. If the port is taken: make serve PORT=8001"; exit 1; }
+
+lab: $(READY) ## open the chapters in JupyterLab (LAB=--no-browser, …)
+	@JUPYTER_PREFER_ENV_PATH=1 $(BIN)/jupyter lab $(LAB) book
+
+# --- test ---------------------------------------------------------------------------------------
+
+# In order of patience: seconds, then minutes. Each step begins when the one before it has passed.
+test: ## everything that CI runs
+	@$(MAKE) --no-print-directory lint verify unit
+	@$(MAKE) --no-print-directory book DATA=builtin
+	@$(MAKE) --no-print-directory chapters site
+
+check: lint ## lint and fast tests, under a minute
+	@$(ISOLATED) $(PYTEST) -n 2 -m "not slow" tests --ignore tests/site --ignore tests/benchmarks
+
+lint: $(READY)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted: run make format"; exit 1; }
+	@$(CHAPTERS) --check book
+	@$(BIN)/python tools/address.py --check
+	@$(BIN)/python tools/vendor.py --check
+
+unit: $(READY)
+	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site --ignore tests/benchmarks
+
+# By file, since the cells of one chapter share a kernel.
+chapters: $(READY)
+	@rm -rf _build/tried
+	@$(ISOLATED) $(TRIED) $(PYTEST) --nbval-lax -n 2 --dist loadfile --nbval-cell-timeout=300 book
+
+site: $(READY)
+	@$(ISOLATED) $(PYTEST) tests/site
+
+verify: $(READY) ## every record against its schema, every number in the book against a record
+	@$(ISOLATED) $(BIN)/python tools/verify.py
+
+bench: $(READY) ## speed, side by side with what was there before
+	@$(ISOLATED) $(PYTEST) tests/benchmarks
+
+# --- maintain -----------------------------------------------------------------------------------
+
+format: $(READY) ## bring code and notebooks into form; carry the repository's address
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/python tools/address.py
+	@$(CHAPTERS) book
+
+outputs: $(READY) ## run the chapters, store the outputs of the checked cells
+	@$(ISOLATED) $(CHAPTERS) --outputs book
+
+lock: $(BIN)/uv ## write requirements.lock anew; LOCK=--upgrade takes newer versions
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(LOCK) \
+		requirements.txt -o requirements.lock
+
+clean: ## remove the built book and the environment; data/ stays
+	@rm -rf _build .venv .pytest_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+
+# --- set up -------------------------------------------------------------------------------------
+
+$(READY): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "Installing the locked packages into .venv"
+	@env -u PYTHONPATH $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@mkdir -p .venv/var && touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+			"Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: install its venv module" \
+			"(on Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)

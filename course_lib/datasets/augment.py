@@ -1,0 +1,178 @@
+"""Random shifts and flips for whole batches: pure functions of (seed, epoch, step).
+
+NumPy draws the parameters; `shift_flip` moves the pixels with `xp=numpy` or `xp=jax.numpy`. No
+function keeps a state, so that an interrupted run goes on with the batches it would have seen.
+
+The transformation is that of Keras' legacy `ImageDataGenerator` with `width_shift_range`,
+`height_shift_range` and `horizontal_flip`: shifts are continuous, pixels are interpolated
+bilinearly (order 1 of scipy.ndimage.affine_transform), and the flip comes after the shift.
+Signs are those of that class too. With a shift of (rows, columns), before the flip,
+
+    output[r, c] = input[r + rows, c + columns]
+
+so positive rows move the picture up and positive columns move it left.
+"""
+
+import contextlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from course_lib import settings
+
+FILLS = ("constant", "nearest")
+
+
+class ShiftFlip(NamedTuple):
+    """What happens to each image of a batch: arrays of shape (count,)."""
+
+    rows: np.ndarray  # float32, pixels; positive moves the picture up
+    columns: np.ndarray  # float32, pixels; positive moves the picture left
+    flips: np.ndarray  # bool; True swaps left and right after the shift
+
+
+def _generator(purpose: int, seed: int, *place: int) -> np.random.Generator:
+    # A spawn key keeps the streams of all purposes, epochs and steps apart (NumPy, "Parallel
+    # random number generation"); a list of entropy would take (1,) and (1, 0) for the same.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *place)))
+
+
+def order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order, (count,) int64, in which an epoch goes through the samples."""
+    return _generator(0, seed, epoch).permutation(count)
+
+
+def draw_shift_flip(
+    count: int, *, shift: float, size: int, flip: bool, seed: int, epoch: int, step: int
+) -> ShiftFlip:
+    """Parameters for the `count` images of one step.
+
+    shift: the largest shift either way as a part of `size`, the images' height and width in
+    pixels; uniform, continuous. flip: whether every second image, at random, is flipped.
+    """
+    rng = _generator(1, seed, epoch, step)
+    rows, columns = rng.uniform(-shift * size, shift * size, (2, count)).astype(np.float32)
+    flips = rng.random(count) < (0.5 if flip else 0)
+    return ShiftFlip(rows, columns, flips)
+
+
+def standardise(images, mean, deviation, *, xp=np):
+    """(images - mean) / deviation for each channel.
+
+    images: (count, height, width, channels) of grey levels, usually uint8. mean, deviation: one
+    number a channel. Returns float32 of the same shape.
+    """
+    count, height, width, channels = images.shape
+    # A whole image a row: NumPy is slow where the innermost axis has three elements.
+    result = images.reshape(count, height * width * channels).astype(xp.float32)
+    with _small_buffers():
+        result -= xp.tile(xp.asarray(mean, xp.float32), height * width)
+        result /= xp.tile(xp.asarray(deviation, xp.float32), height * width)
+    return result.reshape(images.shape)
+
+
+def shift_flip(images, parameters: ShiftFlip, *, fill: str, xp=np):
+    """The images shifted and flipped as `parameters` say.
+
+    images: (count, height, width, channels) float32, left as they are. fill: what shows where a
+    shift reaches beyond the image, "constant" for 0 (as scipy has it, wherever the source lies
+    outside [0, size - 1], even by a part of a pixel) or "nearest" for the edge. Returns a new
+    array of the same shape. With `xp=jax.numpy` it can be compiled; `fill` and `xp` are static.
+
+    Raises CourseError for an unknown fill.
+    """
+    if fill not in FILLS:
+        raise settings.nearest(fill, FILLS, "fill")
+    images = xp.asarray(images, xp.float32)
+    rows, columns = (xp.asarray(shift, xp.float32)[:, None] for shift in parameters[:2])
+    low_rows, low_columns = xp.floor(rows), xp.floor(columns)
+    whole = low_rows.astype(int), low_columns.astype(int)
+    border = 1
+    if xp is np and len(images):  # wide enough that no window leaves the grid
+        border = max(1, -whole[1].min(), whole[1].max() + 1)
+    place = _place_windows if xp is np else _place_pixels
+    with _small_buffers():
+        grid = _between(images, rows - low_rows, columns - low_columns, fill, border, xp)
+        return place(grid, *whole, parameters.flips, border, images.shape, xp)
+
+
+def _between(images, rows, columns, fill: str, border: int, xp):
+    """The images sampled at (r + rows, c + columns), with what lies beyond them.
+
+    rows, columns: (count, 1), parts of a pixel in [0, 1). Of h rows there are h - 1 with both
+    neighbours inside. One more before and one after stand for all that lies outside; the same
+    goes for columns, but `border` times. So every whole shift is a choice from this grid.
+    Returns (count, h + 1, (w - 1 + 2 border) channels).
+    """
+    count, height, width, channels = images.shape
+    line = width * channels
+    flat = images.reshape(count, height * line)
+    before, after = flat[:, :line], flat[:, -line:]
+    if fill == "constant":
+        before = xp.zeros_like(before)
+        after = xp.where(rows == 0, after, 0)  # a whole shift meets the last row exactly
+    # Flat, with one spare pixel at the end: the neighbour of a row's last pixel is then the next
+    # row's first, and the resulting column of nonsense is cut off below.
+    lines = [before, _mix(flat, rows, line), after, after[:, :channels]]
+    flat = xp.concatenate(lines, axis=1)
+    mixed = _mix(flat, columns, channels).reshape(count, height + 1, line)[:, :, :-channels]
+    lines = flat[:, :-channels].reshape(count, height + 1, line)
+    before, after = lines[:, :, :channels], lines[:, :, -channels:]
+    if fill == "nearest":
+        return xp.concatenate([xp.tile(before, border), mixed, xp.tile(after, border)], axis=2)
+    zeros = xp.zeros((count, height + 1, border * channels), xp.float32)
+    after = xp.where(columns == 0, after.reshape(count, -1), 0).reshape(after.shape)
+    return xp.concatenate([zeros, mixed, after, zeros[:, :, channels:]], axis=2)
+
+
+def _mix(flat, part, step: int):
+    """(1 - part) of every element of `flat` and `part` of the one `step` after it."""
+    here = flat[:, :-step]
+    result = flat[:, step:] - here
+    result *= part
+    result += here
+    return result
+
+
+def _place_windows(grid, rows, columns, flips, border: int, shape, xp):
+    """The windows (count, h, w, channels) of `grid` that whole shifts choose, then flipped.
+
+    NumPy copies a row of a window at once, which takes a third of the time of single pixels.
+    """
+    count, height, width, channels = shape
+    line = width * channels
+    windows = sliding_window_view(grid, line, axis=2)
+    source = np.clip(np.arange(1, height + 1) + rows, 0, height)
+    result = windows[np.arange(count)[:, None], source, (columns + border) * channels]
+    chosen = np.flatnonzero(flips)
+    plain = result[chosen]
+    flipped = np.empty_like(plain)
+    for channel in range(channels):  # long strides beat many copies of three elements
+        last = line - channels + channel
+        flipped[:, :, channel::channels] = plain[:, :, last::-channels]
+    result[chosen] = flipped
+    return result.reshape(shape)
+
+
+def _place_pixels(grid, rows, columns, flips, border: int, shape, xp):
+    """The same as `_place_windows` for arrays that know no views: pixel by pixel."""
+    count, height, width, channels = shape
+    wide = width - 1 + 2 * border
+    source = xp.clip(xp.arange(1, height + 1) + rows, 0, height)
+    source += (height + 1) * xp.arange(count)[:, None]
+    column = xp.arange(width)
+    column = xp.where(xp.asarray(flips)[:, None], column[::-1], column)
+    column = xp.clip(column + columns + border, 0, wide - 1)
+    pixels = grid.reshape(count * (height + 1) * wide, channels)
+    return xp.take(pixels, source[:, :, None] * wide + column[:, None], axis=0, mode="clip")
+
+
+@contextlib.contextmanager
+def _small_buffers():
+    """Keep NumPy 2 from copying short rows into its 8,192-element buffers (2.5 times slower)."""
+    before = np.setbufsize(512)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)

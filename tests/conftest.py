@@ -1,0 +1,16 @@
+"""What every test below tests/ can rely on."""
+
+import os
+
+import pytest
+
+# TensorFlow reads it at its import: tests that import Keras directly stay quiet too.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch, tmp_path):
+    """Neither the caller's profile and seed nor the caller's runs reach a test."""
+    monkeypatch.delenv("COURSE_PROFILE", raising=False)
+    monkeypatch.delenv("COURSE_SEED", raising=False)
+    monkeypatch.setenv("COURSE_RUNS_DIR", str(tmp_path / "runs"))

@@ -1,0 +1,89 @@
+import json
+from collections import Counter, namedtuple
+from functools import cache
+
+import pytest
+
+from course_lib import experiments, records, settings
+
+Node = namedtuple("Node", "kind config inputs shape")
+
+
+@pytest.fixture(scope="session")
+def graph():
+    """model -> {layer name: Node}: class, JSON configuration, what it reads in order, shape."""
+
+    def of(model) -> dict[str, Node]:
+        nodes = {}
+        for layer in model.layers:
+            read = layer.input if isinstance(layer.input, list) else [layer.input]
+            sources = [t._keras_history.operation.name for t in read]
+            config = {k: v for k, v in layer.get_config().items() if k != "name"}
+            nodes[layer.name] = Node(
+                type(layer).__name__,
+                json.loads(json.dumps(config)),
+                [s for s in sources if s != layer.name],
+                tuple(layer.output.shape[1:]),
+            )
+        return nodes
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def built():
+    """id -> the experiment's network, built once."""
+    return cache(lambda id: experiments.get(id).build())
+
+
+@pytest.fixture(scope="session")
+def kinds():
+    """model -> how many layers of each class."""
+    return lambda model: Counter(type(layer).__name__ for layer in model.layers)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Published records and weights below tmp_path, where local runs are already."""
+    monkeypatch.setattr(settings, "RECORDS_DIR", tmp_path / "records")
+    monkeypatch.setattr(settings, "WEIGHTS_DIR", tmp_path / "weights")
+    return tmp_path
+
+
+@pytest.fixture
+def make_record():
+    """(id, profile, seed, last accuracy) -> a whole record whose best epoch is the second."""
+
+    def make(id="squeezenet/bn", profile="quick", seed=0, last=0.5) -> dict:
+        config = records.configuration(experiments.get(id), settings.profile(profile))
+        epochs = config["epochs"]
+        accuracy = [0.1] * (epochs - 1) + [last]
+        accuracy[1] = max(accuracy[1], last + 0.01) if epochs > 2 else accuracy[1]
+        history = {
+            "loss": [2.3 - 0.001 * k for k in range(epochs)],
+            "accuracy": accuracy,
+            "test_loss": [2.2 - 0.001 * k for k in range(epochs)],
+            "test_accuracy": accuracy,
+            "learning_rate": [0.01] * epochs,
+        }
+        record = {
+            "schema": records.SCHEMA,
+            "experiment": id,
+            "profile": profile,
+            "seed": seed,
+            "config": config,
+            "config_hash": records.digest(config),
+            "data": {"name": config["data"], "fingerprint": "00", "images": 1, "test_images": 1},
+            "commit": "unknown",
+            "finished": "2026-01-01T00:00:00+00:00",
+            "versions": {"python": "3.11", "tensorflow": "2.20"},
+            "backend": "tensorflow",
+            "hardware": {"processor": "any", "cores": 2, "accelerators": []},
+            "seconds_per_epoch": [1.0] * epochs,
+            "segments": [[1, epochs]],
+            "history": history,
+            **records.outcome(history),
+        }
+        return json.loads(json.dumps(record))
+
+    return make

@@ -1,0 +1,98 @@
+"""The flow of the library: nothing earlier imports anything later, and it stays small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import course_lib
+
+PACKAGE = Path(course_lib.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Earlier stages first. A module may import from earlier stages and from its own.
+FLOW = [
+    ["settings"],
+    ["backend", "progress"],
+    ["datasets", "models", "counting", "schedules"],
+    ["experiments"],
+    ["records"],
+    ["checkpoints", "training"],
+    ["evaluation", "signals"],
+    ["figure", "plots", "diagrams", "explorers"],
+    ["__main__"],
+]
+STAGE = {module: number for number, modules in enumerate(FLOW) for module in modules}
+
+
+def module_of(file: Path) -> str:
+    """course_lib/datasets/cifar10.py belongs to datasets."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(source: str) -> set[str]:
+    """The modules of course_lib that a file imports, at its head or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the flow: write course_lib.…"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        parts = [name.split(".") for name in names]
+        found |= {part[1] for part in parts if part[0] == "course_lib" and len(part) > 1}
+    return found
+
+
+def wrong_way(module: str, source: str) -> set[str]:
+    return {other for other in imports(source) if STAGE[other] > STAGE[module]}
+
+
+def test_every_module_has_its_place_in_the_flow():
+    modules = {module_of(file) for file in FILES} - {"__init__"}
+    assert modules <= STAGE.keys(), "give the new module a stage in FLOW"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(PACKAGE).as_posix())
+def test_nothing_imports_what_comes_later(file):
+    source = file.read_text(encoding="utf-8")
+    if file == PACKAGE / "__init__.py":
+        assert not imports(source), "import course_lib stays cheap"
+    else:
+        assert not wrong_way(module_of(file), source)
+
+
+def test_an_import_against_the_flow_is_noticed():
+    source = "def draw():\n    from course_lib import training, settings\n"
+    assert wrong_way("models", source) == {"training"}
+    assert wrong_way("records", "import course_lib.plots as plots") == {"plots"}
+
+
+def test_the_library_stays_thin():
+    lines = {file.name: len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {name: count for name, count in lines.items() if count >= 300} == {}
+    assert sum(lines.values()) < 3000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-c", "import course_lib"],
+        ["-c", "import course_lib.experiments, course_lib.records, course_lib.datasets"],
+        ["-m", "course_lib", "list"],
+        ["-m", "course_lib", "list", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_looking_at_experiments_imports_no_framework(command):
+    # -X importtime names every module that is imported, on standard error.
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command], capture_output=True, text=True, check=True
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert any(name.startswith("course_lib") for name in imported)
+    assert imported.isdisjoint({"keras", "tensorflow", "jax", "torch"})

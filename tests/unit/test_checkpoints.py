@@ -1,0 +1,204 @@
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from course_lib import checkpoints
+from course_lib.backend import keras, layers
+from course_lib.settings import CourseError
+
+HASH = "of this configuration"
+
+
+def network(filters=2):
+    x = inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(filters, 3, name="conv")(x)
+    x = layers.Dropout(0.5, seed=1)(layers.BatchNormalization(name="bn")(x))
+    outputs = layers.Dense(10, name="logits")(layers.Flatten()(x))
+    model = keras.Model(inputs, outputs, name="net")
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", metrics=["mae"])
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def variables(model) -> list[np.ndarray]:
+    """Weights, the state of dropout's seeds, momentum, step: all that training changes."""
+    return [v.numpy().copy() for v in [*model.variables, *model.optimizer.variables]]
+
+
+def fill(model, value):
+    """Every variable at numbers of its own, as if training had brought it there."""
+    for k, v in enumerate([*model.variables, *model.optimizer.variables]):
+        v.assign(np.full(v.shape, value + k).astype(v.dtype))
+
+
+def same(model, expected) -> bool:
+    found = variables(model)
+    return len(found) == len(expected) and all(map(np.array_equal, found, expected))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with two generations, and what each of them holds."""
+    model, held = network(), []
+    for epoch in (1, 2):
+        fill(model, 10 * epoch)
+        checkpoints.save(model, tmp_path, {"config_hash": HASH, "epoch": epoch})
+        held.append(variables(model))
+    return tmp_path, held
+
+
+def test_checkpoint_restores_every_variable_and_the_state(saved):
+    folder, (_, newest) = saved
+    model = network()
+    assert not same(model, newest)
+    assert checkpoints.load(model, folder, HASH) == {"config_hash": HASH, "epoch": 2}
+    assert same(model, newest)
+    kept = {f.name for f in folder.iterdir()}
+    assert kept == {checkpoints.NEWEST, checkpoints.BEFORE}, "two generations and nothing else"
+
+
+def test_checkpoint_holds_dropouts_seeds_the_momentum_and_the_step(saved):
+    model = network()
+    names = [v.path for v in checkpoints._variables(model)]
+    for part in ("conv/kernel", "bn/moving_variance", "seed_generator_state", "momentum"):
+        assert any(part in name for name in names), part
+    assert any(name.endswith("iteration") for name in names)
+
+
+def test_no_checkpoint_changes_nothing(tmp_path):
+    model = network()
+    before = variables(model)
+    assert checkpoints.load(model, tmp_path / "nowhere", HASH) is None
+    assert same(model, before)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0x40
+    file.write_bytes(content)
+
+
+def not_a_checkpoint(file):
+    np.save(file.with_suffix(".npy"), np.zeros(3))
+    os.replace(file.with_suffix(".npy"), file)
+
+
+DAMAGES = {
+    "truncated": truncate,
+    "flipped bit": flip,
+    "empty": lambda file: file.write_bytes(b""),
+    "text": lambda file: file.write_text("no checkpoint"),
+    "array": not_a_checkpoint,
+    "missing": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_newest_gives_way_to_the_one_before(saved, damage, capsys):
+    folder, (before, _) = saved
+    DAMAGES[damage](folder / checkpoints.NEWEST)
+    model = network()
+    assert checkpoints.load(model, folder, HASH)["epoch"] == 1
+    assert same(model, before)
+    assert ("is damaged" in capsys.readouterr().out) == (damage != "missing")
+    DAMAGES[damage](folder / checkpoints.BEFORE)
+    model = network()
+    untouched = variables(model)
+    assert checkpoints.load(model, folder, HASH) is None, "both gone: start afresh"
+    assert same(model, untouched)
+
+
+@pytest.mark.slow
+def test_no_damaged_byte_is_ever_loaded_or_raises_an_error(saved):
+    """Every 11th byte of the file in turn: the newest whole, or the one before it."""
+    folder, (before, newest) = saved
+    file, model = folder / checkpoints.NEWEST, network()
+    whole = file.read_bytes()
+    for at in range(0, len(whole), 11):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        state = checkpoints.load(model, folder, HASH)
+        assert same(model, newest if state["epoch"] == 2 else before), f"byte {at}"
+
+
+def test_damaged_newest_does_not_push_out_the_whole_one_before(saved):
+    """Damaged, resumed from the one before, saved, damaged again: still resumable."""
+    folder, _ = saved
+    truncate(folder / checkpoints.NEWEST)
+    model = network()
+    checkpoints.load(model, folder, HASH)
+    checkpoints.save(model, folder, {"config_hash": HASH, "epoch": 2})
+    truncate(folder / checkpoints.NEWEST)
+    assert checkpoints.load(network(), folder, HASH)["epoch"] == 1
+
+
+def test_checkpoint_of_another_configuration_or_network_is_left_alone(saved):
+    folder, _ = saved
+    for model, config_hash in ((network(), "of another"), (network(filters=3), HASH)):
+        untouched = variables(model)
+        assert checkpoints.load(model, folder, config_hash) is None
+        assert same(model, untouched)
+
+
+@pytest.mark.parametrize("fault", ["fsync", "replace"])
+def test_full_disk_keeps_the_checkpoints_that_are_there(saved, monkeypatch, fault):
+    folder, (_, newest) = saved
+    model = network()
+
+    def no_space(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, fault, no_space)
+        with pytest.raises(CourseError) as error:
+            checkpoints.save(model, folder, {"config_hash": HASH, "epoch": 3})
+    assert "No space left on device" in str(error.value) and "\n" not in str(error.value)
+    assert {f.name for f in folder.iterdir()} == {checkpoints.NEWEST, checkpoints.BEFORE}
+    assert checkpoints.load(model, folder, HASH)["epoch"] == 2 and same(model, newest)
+
+
+def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CourseError, match="cannot write"):
+        checkpoints.save(network(), tmp_path / "file" / "run", {})
+    with pytest.raises(CourseError, match="cannot write"):
+        checkpoints.save_weights(network(), tmp_path / "file" / "net.safetensors")
+
+
+def test_weights_come_back_at_half_precision(tmp_path):
+    model = network()
+    file = checkpoints.save_weights(model, tmp_path / "family" / "net.safetensors")
+    assert [f.name for f in file.parent.iterdir()] == [file.name]
+    assert file.stat().st_size < 2 * model.count_params() + 2000, "two bytes a number"
+    other = network()
+    checkpoints.load_weights(other, file)
+    for ours, theirs in zip(model.weights, other.weights, strict=True):
+        assert theirs.dtype == "float32"
+        np.testing.assert_array_equal(ours.numpy().astype("float16"), theirs)
+
+
+def test_weight_too_large_for_half_precision_is_an_error_and_not_infinity(tmp_path):
+    model = network()
+    model.get_layer("bn").moving_variance.assign([1.0, 1e6])
+    with pytest.raises(CourseError, match="moving_variance"):
+        checkpoints.save_weights(model, tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_another_network_missing_or_damaged_are_refused(tmp_path):
+    model = network()
+    file = checkpoints.save_weights(model, tmp_path / "net.safetensors")
+    before = variables(model)
+    with pytest.raises(CourseError, match="another network"):
+        checkpoints.load_weights(network(filters=3), file)
+    with pytest.raises(CourseError, match="not recorded yet"):
+        checkpoints.load_weights(model, tmp_path / "none.safetensors")
+    truncate(file)
+    with pytest.raises(CourseError, match="damaged") as error:
+        checkpoints.load_weights(model, file)
+    assert "\n" not in str(error.value) and same(model, before)

@@ -1,0 +1,457 @@
+"""CIFAR-10's reader on batches made here; none of these tests needs the data set or a network."""
+
+import gzip
+import hashlib
+import io
+import os
+import pickle
+import shutil
+import struct
+import tarfile
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from course_lib.datasets import cifar10
+from course_lib.settings import CourseError
+
+BATCHES = (*cifar10.TRAIN_BATCHES, cifar10.TEST_BATCH)
+ROWS = 20  # images a batch in most tests
+
+
+def batch(seed, rows=ROWS):
+    """Pixels and labels of a batch with every byte value in it."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (rows, cifar10.PIXELS), dtype=np.uint8)
+    return pixels, rng.integers(0, 10, rows).tolist()
+
+
+def python3_pickle(pixels, labels, **more):
+    """As a batch looks that was read and written again: keys are bytes, protocol 2."""
+    content = {"batch_label": b"a batch", "labels": labels, "data": pixels, **more}
+    return pickle.dumps({key.encode(): value for key, value in content.items()}, protocol=2)
+
+
+def python2_pickle(pixels, labels):
+    """As Python 2 and the NumPy of 2009 wrote the official files, opcode by opcode."""
+
+    def text(value):
+        return b"U" + bytes([len(value)]) + value
+
+    rows, columns = (b"M" + struct.pack("<H", length) for length in pixels.shape)
+    return b"".join(
+        [
+            b"\x80\x02}q\x01(",
+            text(b"batch_label") + b"q\x02" + text(b"training batch 1 of 5") + b"q\x03",
+            text(b"labels") + b"q\x04]q\x05(",
+            *(b"K" + bytes([label]) for label in labels),
+            b"e" + text(b"data") + b"q\x06",
+            b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08",
+            b"K\x00\x85q\x09" + text(b"b") + b"\x87Rq\x0a(K\x01" + rows + columns + b"\x86",
+            b"cnumpy\ndtype\nq\x0b" + text(b"u1") + b"K\x00K\x01\x87Rq\x0c(K\x03" + text(b"|"),
+            b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89",
+            b"T" + struct.pack("<i", pixels.size) + pixels.tobytes() + b"tb",
+            text(b"filenames") + b"]q\x0d(" + text(b"camion_s_000148.png") + b"au.",
+        ]
+    )
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    """An empty data folder; batches have ROWS images, and no server is asked."""
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(cifar10, "ROWS", ROWS)
+    monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setenv("NO_PROXY", "*")
+    return tmp_path
+
+
+def fill(parent, **changed):
+    """The folder of six batches in `parent`; `changed` gives other bytes, None leaves one out."""
+    folder = parent / cifar10.FOLDER
+    folder.mkdir(parents=True)
+    for number, name in enumerate(BATCHES):
+        content = changed.get(name, python3_pickle(*batch(number)))
+        if content is not None:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def folder(data_dir):
+    return fill(data_dir)
+
+
+def pack(data_dir, monkeypatch, *strangers, **changed):
+    """An archive of the six batches and of `strangers` (TarInfo), whose hash is made to fit."""
+    archive = data_dir / "cifar-10-python.tar.gz"
+    made = fill(data_dir / "made", **changed)
+    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+        tar.add(made, cifar10.FOLDER)
+        for stranger in strangers:
+            stranger.size = 5 if stranger.isreg() else 0
+            tar.addfile(stranger, io.BytesIO(b"hello"))
+    shutil.rmtree(data_dir / "made")
+    expect(archive, monkeypatch)
+    return archive
+
+
+def expect(archive, monkeypatch):
+    monkeypatch.setattr(cifar10, "SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(cifar10, "ARCHIVE_BYTES", archive.stat().st_size)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# What is read
+
+
+def test_full_batches_become_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    pixels, labels = batch(0, rows=10_000)
+    content = python2_pickle(pixels, labels)
+    fill(tmp_path, **dict.fromkeys(BATCHES, content))
+    data = cifar10.load()
+    assert (data.x_train.shape, data.x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
+    assert (data.x_test.shape, data.x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
+    assert (data.y_train.shape, data.y_train.dtype) == ((50_000,), np.int64)
+    assert data.y_test.tolist() == labels
+    # 1,024 red values in reading order, then green, then blue.
+    image = pixels[-1].reshape(3, 32, 32)
+    for row, column, channel in [(0, 0, 0), (0, 31, 1), (31, 0, 2), (17, 5, 1)]:
+        assert data.x_train[-1, row, column, channel] == image[channel, row, column]
+    assert data.classes[:2] == ("airplane", "automobile")
+    assert len(data.classes) == 10
+
+
+def test_batches_keep_their_order(folder):
+    data = cifar10.load()
+    for number in range(5):
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        pixels, labels = batch(number)
+        expected = pixels.reshape(ROWS, 3, 32, 32).transpose(0, 2, 3, 1)
+        np.testing.assert_array_equal(data.x_train[rows], expected)
+        assert data.y_train[rows].tolist() == labels
+    assert data.y_test.tolist() == batch(5)[1]
+
+
+def test_both_kinds_of_pickle_agree_with_pickle_itself():
+    pixels, labels = batch(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy 2 keeps numpy.core for old pickles, and says so
+        assert pickle.loads(python2_pickle(pixels, labels), encoding="bytes")[b"labels"] == labels
+    for content in (python2_pickle(pixels, labels), python3_pickle(pixels, labels)):
+        read = cifar10.read_pickle(content)
+        assert read["labels"] == labels
+        np.testing.assert_array_equal(cifar10._uint8_array(read["data"]), pixels)
+
+
+def test_a_column_major_array_is_read_as_it_was(data_dir):
+    pixels, labels = batch(0)
+    fill(data_dir, test_batch=python3_pickle(np.asfortranarray(pixels), labels))
+    expected = pixels.reshape(ROWS, 3, 32, 32).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(cifar10.load().x_test, expected)
+
+
+def test_prepare_returns_the_folder_and_reads_it(folder):
+    assert cifar10.prepare() == folder
+    (folder / "data_batch_5").write_bytes(b"")
+    with pytest.raises(CourseError, match="data_batch_5"):
+        cifar10.prepare()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "data_batch_1 is missing"),
+        (b"", "data_batch_1 in .*pickle exhausted"),
+        (python3_pickle(*batch(0))[:-1000], "data_batch_1"),
+        (python3_pickle(*batch(0))[:1000], "data_batch_1 in .*remain"),
+        (b"\x89PNG" * 100, "data_batch_1"),
+        (python3_pickle(batch(0)[0], [12] + batch(0)[1][1:]), "label of image 0 is not a whole"),
+        (python3_pickle(batch(0)[0], batch(0)[1][:-1] + [-1]), "label of image 19 is not a whole"),
+        (python3_pickle(batch(0)[0], [True] + batch(0)[1][1:]), "label of image 0 is not a whole"),
+        (python3_pickle(batch(0)[0], batch(0)[1][1:]), "there are not 20 labels for 20 images"),
+        (python3_pickle(batch(0)[0], b"01234567890123456789"), "there are not 20 labels"),
+        (python3_pickle(batch(0)[0][:-1], batch(0)[1]), r"shape \(19, 3072\), not \(20, 3072\)"),
+        (python3_pickle(batch(0)[0][:, 1:], batch(0)[1]), r"shape \(20, 3071\)"),
+        (python3_pickle(batch(0)[0].reshape(20, 3, -1), batch(0)[1]), r"shape \(20, 3, 1024\)"),
+        (python3_pickle(batch(0)[0].astype(np.int8), batch(0)[1]), "not of type uint8"),
+        (python3_pickle(batch(0)[0].astype(np.float32), batch(0)[1]), "not of type uint8"),
+        (python3_pickle(batch(0)[0].astype(object), batch(0)[1]), "not of type uint8"),
+        (python3_pickle(b"pixels", batch(0)[1]), "the images are no NumPy array"),
+        (pickle.dumps({b"labels": batch(0)[1]}, protocol=2), "holds no 'data' and 'labels'"),
+        (pickle.dumps([1, 2], protocol=2), "holds no 'data' and 'labels'"),
+    ],
+)
+def test_a_batch_that_is_not_one_is_named(data_dir, content, complaint):
+    fill(data_dir, data_batch_1=content)
+    with pytest.raises(CourseError, match=complaint) as error:
+        cifar10.load()
+    assert "run `python -m course_lib prepare cifar10`" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_too_large_to_be_a_batch_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(cifar10, "MAX_FILE_BYTES", 1000)
+    with pytest.raises(CourseError, match="data_batch_1 in .* larger than 1,000 bytes"):
+        cifar10.load()
+
+
+def test_a_folder_in_place_of_a_batch_is_an_error(folder):
+    (folder / "data_batch_2").unlink()
+    (folder / "data_batch_2").mkdir()
+    with pytest.raises(CourseError, match="cannot read .*data_batch_2"):
+        cifar10.load()
+
+
+def test_without_data_and_server_it_says_what_to_put_where(data_dir):
+    with pytest.raises(CourseError) as error:
+        cifar10.load()
+    for part in ("cifar-10-python.tar.gz", cifar10.SHA256, str(data_dir), "no connection"):
+        assert part in str(error.value)
+    assert files(data_dir) == []
+
+
+# Pickles that would do something
+
+
+class Touch:
+    """Unpickled in the ordinary way, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("where", ["data", "labels", "filenames"])
+def test_a_malicious_pickle_is_refused_and_not_executed(data_dir, protocol, where):
+    trap = data_dir / "trap"
+    content = dict(zip(("data", "labels"), batch(0), strict=True), filenames=[])
+    content[where] = [Touch(trap)]
+    evil = pickle.dumps(content, protocol)
+    pickle.loads(evil)
+    assert trap.exists(), "the trap must work, or this test shows nothing"
+    trap.rmdir()
+    fill(data_dir, data_batch_1=evil)
+    with pytest.raises(CourseError, match="data_batch_1"):
+        cifar10.load()
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        b"\x80\x02(cos\nmkdir\nX\x04\x00\x00\x00trapo.",  # OBJ
+        b"(X\x04\x00\x00\x00trapios\nmkdir\n.",  # INST
+        b"\x80\x02cos\nmkdir\nX\x04\x00\x00\x00trap\x85\x81.",  # NEWOBJ
+        b"\x80\x02X\x08\x00\x00\x00os mkdirX\x04\x00\x00\x00trap\x85R.",  # a name as text
+        b"\x80\x02cnumpy\ndtype\nX\x01\x00\x00\x00O\x85R}b.",  # the real dtype takes a state
+        b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.",
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"Ptrap\n.",  # PERSID
+    ],
+)
+def test_no_opcode_calls_anything(tmp_path, monkeypatch, evil):
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert type(cifar10.read_pickle(evil)) is cifar10._Object
+    except ValueError:
+        pass
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\x80\x02}r\xff\xff\xff\x7f.",  # a memo of 2**31 places
+        b"\x80\x02T\xff\xff\xff\x7fabc.",  # text of 2 GB, says its length
+        b"\x80\x05\x96" + b"\xff" * 7 + b"\x00abc.",  # a bytearray of many terabytes
+        b"\x80\x02" + b"}" * 2_000_000 + b".",  # a dictionary a byte
+        b"\x80\x02)" + b"\x85" * 900_000 + b")R.",  # a name nested 900,000 deep
+        b"\x80\x02})" + b"\x85" * 900_000 + b")s.",  # such a key
+    ],
+)
+def test_memory_and_stack_are_safe(bomb):
+    with pytest.raises(ValueError):
+        cifar10.read_pickle(bomb)
+
+
+def read_anything(raw, folder):
+    """Whatever the bytes are, a batch or a ValueError comes of them."""
+    path = folder / "batch"
+    path.write_bytes(raw)
+    try:
+        images, labels = cifar10.read_batch(path)
+    except ValueError:
+        return
+    assert images.dtype == np.uint8
+    assert set(labels) <= set(range(10))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("garbage")
+
+
+@given(raw=st.binary(max_size=200))
+def test_garbage_is_a_value_error(raw, scratch):
+    read_anything(raw, scratch)
+    read_anything(b"\x80\x02" + raw + b".", scratch)
+
+
+OPCODES = [
+    *(bytes([code]) for code in b"()]}\x85\x86\x87tabesuRN\x88\x890."),
+    b"q\x00",
+    b"h\x00",
+    b"K\x05",
+    b"U\x02u1",
+    b"U\x04data",
+    b"U\x06labels",
+    b"cnumpy\ndtype\n",
+    b"cnumpy.core.multiarray\n_reconstruct\n",
+    b"c_codecs\nencode\n",
+]
+
+
+@given(opcodes=st.lists(st.sampled_from(OPCODES), max_size=40))
+def test_any_order_of_known_opcodes_is_safe(opcodes, scratch):
+    read_anything(b"\x80\x02" + b"".join(opcodes) + b".", scratch)
+
+
+SMALL = python2_pickle(*batch(0, rows=1))
+
+
+@given(position=st.integers(0, 400), byte=st.integers(0, 255))
+def test_one_changed_byte_is_safe(position, byte, scratch):
+    place = position if position < 200 else len(SMALL) - position + 199  # the ends hold opcodes
+    read_anything(SMALL[:place] + bytes([byte]) + SMALL[place + 1 :], scratch)
+
+
+# Archives
+
+
+def test_an_archive_is_unpacked_once(data_dir, monkeypatch):
+    archive = pack(data_dir, monkeypatch)
+    assert cifar10.load().y_test.tolist() == batch(5)[1]
+    assert files(data_dir) == [cifar10.FOLDER, archive.name]
+    archive.unlink()
+    assert cifar10.prepare() == data_dir / cifar10.FOLDER
+
+
+def member(name, kind=tarfile.REGTYPE, link=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        member("../outside"),
+        member(f"{cifar10.FOLDER}/../../outside"),
+        member("/outside"),
+        member("beside"),
+        member(f"{cifar10.FOLDER}/link", tarfile.SYMTYPE, "/etc"),
+        member(f"{cifar10.FOLDER}/link", tarfile.SYMTYPE, "data_batch_1"),
+        member(f"{cifar10.FOLDER}/link", tarfile.LNKTYPE, "../../outside"),
+        member(f"{cifar10.FOLDER}/pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda info: info.name,
+)
+def test_a_path_that_leaves_the_folder_is_refused(data_dir, monkeypatch, stranger):
+    archive = pack(data_dir, monkeypatch, stranger)
+    with pytest.raises(CourseError, match="a path that leaves cifar-10-batches-py"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
+    assert not (data_dir.parent / "outside").exists()
+
+
+def test_a_truncated_archive_is_an_error(data_dir, monkeypatch):
+    archive = pack(data_dir, monkeypatch)
+    archive.write_bytes(archive.read_bytes()[:-100])
+    with pytest.raises(CourseError, match=r"cifar-10-python.tar.gz is truncated: [\d,]+ of"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw[: len(raw) // 2],  # ends in the middle of the stream
+        lambda raw: raw[:200] + b"?" * 50 + raw[250:],
+        lambda raw: b"no gzip at all",
+        lambda raw: gzip.compress(b"no tar at all" * 100),
+        lambda raw: gzip.compress(gzip.decompress(raw)[:40_000]),
+    ],
+)
+def test_a_damaged_archive_leaves_nothing(data_dir, monkeypatch, damage):
+    archive = pack(data_dir, monkeypatch)
+    archive.write_bytes(damage(archive.read_bytes()))
+    expect(archive, monkeypatch)  # as if it had been published so
+    with pytest.raises(CourseError, match="cifar-10-python.tar.gz"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
+
+
+def test_a_wrong_hash_is_an_error(data_dir, monkeypatch):
+    archive = pack(data_dir, monkeypatch)
+    monkeypatch.setattr(cifar10, "SHA256", "0" * 64)
+    with pytest.raises(CourseError, match="its SHA-256 is not 0000"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
+
+
+@pytest.mark.parametrize("content", [None, python3_pickle(batch(0)[0], [10] * ROWS)])
+def test_an_archive_with_a_bad_batch_leaves_nothing(data_dir, monkeypatch, content):
+    archive = pack(data_dir, monkeypatch, data_batch_4=content)
+    with pytest.raises(
+        CourseError, match="data_batch_4 .*in .*cifar-10-python.tar.gz|data_batch_4 in"
+    ):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
+
+
+def test_the_slower_of_two_unpackers_takes_the_folder_of_the_faster(data_dir, monkeypatch):
+    archive = pack(data_dir, monkeypatch)
+    read = cifar10._read
+
+    def read_slowly(folder, **shown):
+        data = read(folder, **shown)
+        if shown:  # the check before the rename: now the other process is done
+            shutil.copytree(folder, data_dir / cifar10.FOLDER)
+        return data
+
+    monkeypatch.setattr(cifar10, "_read", read_slowly)
+    assert cifar10.load().y_test.tolist() == batch(5)[1]
+    assert files(data_dir) == [cifar10.FOLDER, archive.name]
+
+
+def test_an_unwritable_data_folder_is_an_error(data_dir, monkeypatch):
+    (data_dir / "file").touch()
+    monkeypatch.setenv("COURSE_DATA_DIR", str(data_dir / "file" / "data"))
+    with pytest.raises(CourseError, match="cannot write to"):
+        cifar10.load()
+
+
+def test_a_full_disk_while_unpacking_leaves_nothing(data_dir, monkeypatch):
+    archive = pack(data_dir, monkeypatch)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", full)
+    with pytest.raises(CourseError, match="No space left on device; make room"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]

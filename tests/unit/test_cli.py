@@ -1,0 +1,271 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from course_lib import __main__ as cli
+from course_lib import datasets, experiments, records, settings
+
+
+@pytest.fixture
+def course(folders, monkeypatch, capsys):
+    """course("list", ...) -> exit status, output, errors; in this process, own folders."""
+    monkeypatch.setattr(datasets, "load", lambda name: pytest.fail(f"{name} was asked for"))
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["course_lib", *map(str, words)])
+        status = cli.main()
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def in_a_process(*words, **environment):
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=settings.ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def files_below(folder) -> set[str]:
+    return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+
+
+HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "scipy", "matplotlib", "sklearn"}
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["show", "squeezenet/nn"]])
+def test_no_heavy_package_is_loaded_to_list_or_to_refuse(words):
+    code = (
+        f"import sys; sys.argv[1:] = {words!r}; from course_lib.__main__ import main; main();"
+        f"print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = in_a_process("-c", code)
+    assert done.stderr.splitlines()[-1] == "", "loaded, and they take seconds"
+
+
+def test_list_json_is_an_array_of_objects_with_the_agreed_keys(course, make_record):
+    for seed, last in enumerate((0.4, 0.5)):
+        records.write(make_record(seed=seed, last=last))
+    status, out, err = course("list", "--json")
+    rows = {row["id"]: row for row in json.loads(out)}
+    assert (status, err) == (0, "") and list(rows) == experiments.ids()
+    bn, he = rows["squeezenet/bn"], rows["squeezenet/he"]
+    assert bn["parameters"] == {"total": 741_088, "trainable": 735_116, "non_trainable": 5_972}
+    assert isinstance(bn["macs"], int) and "86 %" in bn["reported"]
+    assert bn["source"].startswith("S1") and bn["question"].endswith("?")
+    assert bn["records"] == [{"profile": "quick", "seeds": [0, 1], "final": [40.0, 50.0]}]
+    assert he["reported"] is he["source"] is None and he["records"] == []
+
+
+def test_list_names_every_experiment_with_counts_and_results(course, make_record):
+    records.write(make_record(last=0.4))
+    status, out, err = course("list")
+    assert (status, err) == (0, "")
+    assert all(f"{id}: {experiments.get(id).question}" in out for id in experiments.ids())
+    assert "741,088 parameters (735,116 trainable, 5,972 not), 13.1 MMAC" in out
+    assert out.count("recorded, quick: 40.00 (1) %") == 1
+    assert out.count("not recorded yet") == len(experiments.ids()) - 1
+    assert "our own control" in out and "85 % and more" in out
+
+
+def test_show_describes_the_experiment_and_its_layers(course):
+    status, out, err = course("show", "squeezenet/bn")
+    assert (status, err) == (0, "")
+    assert experiments.get("squeezenet/bn").question in out
+    assert "batch normalisation after each convolution: no → yes" in out
+    assert re.search(r"conv1 +Conv2D +16x16x96 +2,688 +663,552", out)
+    assert re.search(r"total +741,088 +13,135,972", out)
+    assert "augmentation" in out and "0.125" in out
+
+
+def test_show_against_says_the_difference_in_words(course):
+    status, out, _ = course("show", "squeezenet/plain", "--against", "squeezenet/he")
+    assert status == 0
+    assert out.splitlines() == [
+        "squeezenet/plain against squeezenet/he",
+        "  initialiser of the convolutions: he normal → glorot uniform",
+    ]
+
+
+BN = "squeezenet/bn"
+WRONG = [
+    (["show", "squeezenet/BN"], BN),
+    (["show", "line\nbreak"], "squeezenet/"),
+    (["show", BN, "--against", "squeezenet/plian"], "squeezenet/plain"),
+    (["run", "squeezenet/nb"], BN),
+    (["run", BN, "--profile", "quik"], "quick"),
+    (["run", BN, "--profile", ""], "quick"),
+    (["run", BN, "--seeds", "zero"], "--seeds must be a whole number from 0"),
+    (["run", BN, "--seeds", "0", "-1"], "--seeds must be a whole number from 0"),
+    (["run", BN, "--seeds", "1.5"], "--seeds must be a whole number from 0"),
+    (["run", BN, "--seeds", str(2**32)], "--seeds must be"),
+    (["run", BN, "--jobs", "0"], "--jobs must be a whole number from 1"),
+    (["run", BN, "--jobs", "two"], "--jobs must be a whole number from 1"),
+    (["run", BN, "--minutes", "0"], "--minutes must be a number above 0"),
+    (["run", BN, "--minutes", "-5"], "--minutes"),
+    (["run", BN, "--minutes", "nan"], "--minutes must be a number above 0"),
+    (["run", BN, "--minutes", ""], "--minutes must be a number above 0"),
+    (["run", BN, "--profile", "ci", "--publish"], "not published"),
+    (["run"], "ID"),
+    (["prepare", "cifar"], "cifar10"),
+    (["lst"], "list"),
+    (["list", "--jsn"], "--jsn"),
+    (["list", "two\nlines"], "two"),
+    ([], "command"),
+]
+
+
+@pytest.mark.parametrize("words, says", WRONG, ids=lambda v: " ".join(v) if type(v) is list else "")
+def test_wrong_call_ends_with_status_2_and_one_line(course, words, says):
+    status, out, err = course(*words)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1 and says in err
+
+
+@pytest.mark.parametrize(
+    "variable, value, says",
+    [
+        ("COURSE_PROFILE", "qick", "quick"),
+        ("COURSE_SEED", "minus one", "COURSE_SEED must be a whole number from 0"),
+        ("COURSE_SEED", "-1", "COURSE_SEED must be a whole number from 0"),
+        ("COURSE_RUNS_DIR", "~no-such-user/runs", "COURSE_RUNS_DIR"),
+    ],
+)
+def test_wrong_environment_ends_with_status_2_and_one_line(
+    course, monkeypatch, variable, value, says
+):
+    monkeypatch.setenv(variable, value)
+    status, out, err = course("run", BN)
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1 and says in err
+
+
+def test_runs_folder_that_cannot_be_made_ends_with_status_2_and_one_line(
+    course, monkeypatch, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_RUNS_DIR", str(tmp_path / "file" / "runs"))
+    status, _, err = course("run", BN, "--profile", "ci")
+    assert status == 2 and len(err.splitlines()) == 1
+    assert str(tmp_path / "file" / "runs") in err and "COURSE_RUNS_DIR" in err
+
+
+def test_the_process_itself_ends_with_status_2_and_no_traceback():
+    done = in_a_process("-m", "course_lib", "run", "squeezenet/BN")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("course_lib: no experiment 'squeezenet/BN'; did you mean ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_reader_that_stops_reading_is_no_error():
+    code = "import sys; sys.argv[1:] = ['list']; from course_lib.__main__ import main;"
+    command = f'{sys.executable} -c "{code} sys.exit(main())" | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=settings.ROOT, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr and done.stderr == ""
+
+
+@pytest.fixture
+def trained(monkeypatch, make_record):
+    """training.run without the training: returns a whole record and a small network."""
+    from course_lib import training
+    from course_lib.backend import keras
+
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    calls = []
+
+    def run(experiment, *, profile, seed, folder, minutes):
+        calls.append((experiment.id, profile, seed))
+        record = make_record(experiment.id, profile, seed)
+        records.write(record, folder)
+        return SimpleNamespace(finished=True, record=record, model=model)
+
+    monkeypatch.setattr(training, "run", run)
+    return calls
+
+
+def test_runs_stay_local_and_are_not_repeated(course, trained, folders):
+    status, out, err = course("run", BN, "squeezenet/he", "--seeds", "0", "1")
+    assert (status, err) == (0, "")
+    assert trained == [(BN, "quick", 0), ("squeezenet/he", "quick", 0),
+                       (BN, "quick", 1), ("squeezenet/he", "quick", 1)]  # fmt: skip
+    assert not (folders / "records").exists() and not (folders / "weights").exists()
+    file = folders / "runs" / "squeezenet" / "bn" / "quick-seed0.json"
+    assert str(file) in out.splitlines() and "4 to run, about" in out
+    status, out, _ = course("run", BN, "squeezenet/he", "--seeds", "0", "1", "2")
+    assert "4 of 6 recorded already" in out and len(trained) == 6
+
+
+def test_a_run_named_twice_is_run_once(course, trained):
+    course("run", BN, BN, "--seeds", "0", "0")
+    assert trained == [(BN, "quick", 0)]
+
+
+def test_publish_publishes_what_was_run_before_without_running_it_again(course, trained, folders):
+    course("run", BN)
+    status, out, _ = course("run", BN, "--publish")
+    assert status == 0 and trained == [(BN, "quick", 0)]
+    assert files_below(folders / "records") == {"squeezenet/bn/quick-seed0.json"}
+    assert str(folders / "records" / "squeezenet" / "bn" / "quick-seed0.json") in out
+    assert not (folders / "weights").exists(), "weights are of full runs"
+
+
+@pytest.mark.parametrize("first", [[], [BN]], ids=["at once", "after a run without"])
+def test_published_full_runs_of_seed_0_carry_their_weights(course, trained, folders, first):
+    if first:
+        course("run", *first, "--profile", "full")
+    status, _, _ = course("run", BN, "--profile", "full", "--seeds", "0", "1", "--publish")
+    assert status == 0
+    assert files_below(folders / "records") == {
+        "squeezenet/bn/full-seed0.json",
+        "squeezenet/bn/full-seed1.json",
+    }
+    assert files_below(folders / "weights") == {"squeezenet/bn.safetensors"}
+
+
+def test_record_that_does_not_hold_any_more_is_made_anew(course, trained, folders, make_record):
+    file = records.write(make_record())
+    file.write_text(file.read_text().replace('"momentum": 0.9', '"momentum": 0.8'))
+    status, out, _ = course("run", BN)
+    assert status == 0 and trained == [(BN, "quick", 0)]
+    assert "another configuration" in out and "recording it anew" in out
+
+
+@pytest.mark.parametrize(
+    "returned, output", [(0, "/runs/a.json"), (2, ""), (0, "to go on, run again")]
+)
+def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, returned, output):
+    calls = []
+
+    def run(command, *, env, **options):
+        calls.append((command, env))
+        return SimpleNamespace(returncode=returned, stdout=output)
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    words = ["run", BN, "squeezenet/he", "--profile", "ci", "--jobs", "2", "--minutes", "5"]
+    status, out, _ = course(*words)
+    assert {c[c.index("run") + 1] for c, _ in calls} == {BN, "squeezenet/he"}
+    for command, env in calls:
+        assert command[:3] == [sys.executable, "-m", "course_lib"]
+        assert command[command.index("--profile") + 1] == "ci" and "--publish" not in command
+        assert 4 < float(command[command.index("--minutes") + 1]) <= 5
+        assert int(env["TF_NUM_INTRAOP_THREADS"]) == max(1, os.cpu_count() // 2)
+    assert ("to go on, run again" in out) == (output != "/runs/a.json")
+    if "to go on" in out:
+        assert "python -m course_lib " + " ".join(words) in out
+    assert (status == 0) == (returned == 0), "a run that failed is no success"
+
+
+def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):
+    assert course("prepare", "synthetic")[0] == 0

@@ -1,0 +1,254 @@
+"""Downloads from a server of our own on 127.0.0.1 that cuts, lies and breaks down on request."""
+
+import errno
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from course_lib.datasets import download
+from course_lib.settings import CourseError
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+NAME = "things.tar.gz"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT. `plan` holds what happens to the next requests, "ok" when it is empty.
+
+    "ok", "cut" (closes half-way through what it should send), a status such as 503.
+    """
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = CONTENT
+        self.resumes = True
+        self.encoding = None
+        self.plan = []
+        self.ranges = []  # the Range header of every request, in order
+        self.url = f"http://127.0.0.1:{self.server_port}/files/{NAME}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        server.ranges.append(self.headers.get("Range"))
+        todo = server.plan.pop(0) if server.plan else "ok"
+        if isinstance(todo, int):
+            self.send_error(todo)
+            return
+        start, size = 0, len(server.content)
+        if server.resumes and self.headers.get("Range"):
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if start >= size:
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{size}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        else:
+            self.send_response(200)
+        body = server.content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        if server.encoding:
+            self.send_header("Content-Encoding", server.encoding)
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if todo == "cut" else body)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def dead_url(monkeypatch):
+    """An address on which nothing answers."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Server() as server:
+        url = server.url
+    return url
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    folder = tmp_path / "not" / "there"
+    path = download.fetch(server.url, SHA256, folder)
+    assert path == folder / NAME
+    assert path.read_bytes() == CONTENT
+    assert download.fetch(server.url, SHA256.upper(), folder) == path
+    assert server.ranges == [None]
+    assert files(folder) == [NAME]
+
+
+def test_a_cut_connection_is_resumed_in_the_same_call(server, tmp_path):
+    server.plan = ["cut", "cut"]
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=150000-", "bytes=225000-"]
+    assert files(tmp_path) == [NAME]
+
+
+def test_the_next_call_resumes_what_an_interrupted_one_left(server, tmp_path):
+    server.plan = ["cut", 503]
+    with pytest.raises(CourseError, match="503"):
+        download.fetch(server.url, SHA256, tmp_path)
+    assert files(tmp_path) == [NAME + ".part"]  # nothing under the final name
+    assert (tmp_path / (NAME + ".part")).read_bytes() == CONTENT[:150_000]
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert server.ranges[-1] == "bytes=150000-"
+    assert files(tmp_path) == [NAME]
+
+
+def test_a_mirror_goes_on_where_the_first_server_stopped(server, tmp_path, dead_url):
+    (tmp_path / (NAME + ".part")).write_bytes(CONTENT[:1000])
+    path = download.fetch(dead_url, SHA256, tmp_path, mirrors=(server.url,))
+    assert path.read_bytes() == CONTENT
+    assert server.ranges == ["bytes=1000-"]
+
+
+def test_a_server_that_cannot_resume_sends_all(server, tmp_path):
+    server.resumes = False
+    (tmp_path / (NAME + ".part")).write_bytes(CONTENT[:1000])
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == ["bytes=1000-"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [CONTENT, CONTENT + b"more", b"x" * 1000, b""],
+    ids=["complete", "too long", "of another file", "empty"],
+)
+def test_whatever_lies_in_the_part_file_the_result_is_right(server, tmp_path, part):
+    (tmp_path / (NAME + ".part")).write_bytes(part)
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert files(tmp_path) == [NAME]
+
+
+def test_a_wrong_hash_is_an_error_and_leaves_nothing(server, tmp_path):
+    server.content = b"<html>Please log in to this network.</html>"
+    with pytest.raises(CourseError, match="another SHA-256") as error:
+        download.fetch(server.url, SHA256, tmp_path)
+    says_what_to_put_where(error, tmp_path)
+    assert files(tmp_path) == []
+
+
+def test_a_mirror_takes_over_from_a_server_with_the_wrong_file(server, tmp_path):
+    with Server() as liar:
+        liar.content = b"something else"
+        threading.Thread(target=liar.serve_forever, args=(0.01,), daemon=True).start()
+        path = download.fetch(liar.url, SHA256, tmp_path, mirrors=(server.url,))
+        liar.shutdown()
+    assert path.read_bytes() == CONTENT
+    assert files(tmp_path) == [NAME]
+
+
+def says_what_to_put_where(error, folder):
+    message = str(error.value)
+    assert f"put the file {NAME} with SHA-256 {SHA256} into {folder}" in message
+    assert "\n" not in message
+
+
+def test_no_server_says_what_to_put_where(dead_url, tmp_path):
+    with pytest.raises(CourseError, match="no connection") as error:
+        download.fetch(dead_url, SHA256, tmp_path, mirrors=(dead_url + "?mirror",))
+    says_what_to_put_where(error, tmp_path)
+    assert str(error.value).count("no connection") == 2
+    assert files(tmp_path) == []
+
+
+def test_a_refusal_names_its_status(server, tmp_path):
+    server.plan = [404]
+    with pytest.raises(CourseError, match="404") as error:
+        download.fetch(server.url, SHA256, tmp_path)
+    says_what_to_put_where(error, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("found", "complaint"),
+    [
+        (CONTENT[:-1], "is truncated: 299,999 of 300,000 bytes"),
+        (CONTENT[:-1] + b"?", f"its SHA-256 is not {SHA256}"),
+    ],
+)
+def test_a_wrong_file_that_is_there_is_reported_and_left(server, tmp_path, found, complaint):
+    (tmp_path / NAME).write_bytes(found)
+    with pytest.raises(CourseError, match=complaint):
+        download.fetch(server.url, SHA256, tmp_path, size=len(CONTENT))
+    assert (tmp_path / NAME).read_bytes() == found
+    assert server.ranges == []
+
+
+def test_a_folder_of_the_same_name_is_an_error(server, tmp_path):
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(CourseError, match="cannot be read"):
+        download.fetch(server.url, SHA256, tmp_path)
+
+
+def test_an_unwritable_folder_is_an_error(server, tmp_path):
+    # A file where a folder is needed: unwritable for root as well.
+    (tmp_path / "file").touch()
+    with pytest.raises(CourseError, match="cannot write to .*COURSE_DATA_DIR"):
+        download.fetch(server.url, SHA256, tmp_path / "file" / "folder")
+    assert server.ranges == []
+
+
+def test_a_full_disk_is_an_error(server, tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, path, mode):
+            self.file = open(path, mode)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, chunk):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "open", Full, raising=False)
+    with pytest.raises(CourseError, match="No space left on device; make room"):
+        download.fetch(server.url, SHA256, tmp_path)
+    assert NAME not in files(tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setenv("NO_PROXY", "*")
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(download.fcntl is None, reason="this system has no file locks")
+def test_two_at_once_download_once(server, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(download.fetch, server.url, SHA256, tmp_path) for _ in range(2)]
+    assert [call.result().read_bytes() == CONTENT for call in calls] == [True, True]
+    assert server.ranges == [None]
+
+
+def test_an_archive_that_is_labelled_as_an_encoding_is_not_unpacked(server, tmp_path):
+    server.encoding = "x-gzip"
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])
+def test_the_progress_bar_shows_when_asked(server, tmp_path, capsys, progress, shown):
+    download.fetch(server.url, SHA256, tmp_path, progress=progress)
+    assert ("300k/300k" in capsys.readouterr().err) == shown

@@ -1,0 +1,252 @@
+"""The signal explorer: its traits, and the numbers its JavaScript computes, held against Keras."""
+
+import base64
+import inspect
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ipywidgets.embed import embed_data
+
+from course_lib.explorers.signal import INITIALIZERS, SETTINGS, SignalExplorer
+from course_lib.settings import CourseError
+
+MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
+SCRIPT = Path(inspect.getfile(SignalExplorer)).with_suffix(".js")
+PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
+window.fakeModel = (state) => {
+  const listeners = {};
+  return {
+    get: (name) => state[name],
+    set(name, value) {
+      state[name] = value;
+      (listeners[`change:${name}`] ?? []).forEach((listener) => listener());
+    },
+    save_changes() {},
+    on(events, f) { for (const e of events.split(" ")) (listeners[e] ??= []).push(f); },
+    off() {},
+  };
+};
+window.base64 = (floats) => {
+  const bytes = new Uint8Array(floats.buffer);
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return btoa(text);
+};
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Eight pictures, (8, 32, 32, 3) uint8: smooth patches, each of a brightness of its own."""
+    rng = np.random.default_rng(0)
+    patches = rng.integers(0, 256, (8, 4, 4, 3)).repeat(8, axis=1).repeat(8, axis=2)
+    return (patches * rng.uniform(0.3, 1, (8, 1, 1, 1))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A blank page in headless Chromium that can import /signal.js and reach nothing else."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("no Chromium on the PATH, so the explorer's numbers are not checked")
+
+    def serve(route):
+        address = route.request.url
+        if address.endswith("/signal.js"):
+            route.fulfill(body=SCRIPT.read_text(), content_type="text/javascript")
+        elif address == "http://explorer.test/":
+            route.fulfill(body=PAGE, content_type="text/html")
+        else:
+            refused.append(address)
+            route.abort()
+
+    refused = []
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("pageerror", lambda error: refused.append(str(error)))
+        page.route("**/*", serve)
+        page.goto("http://explorer.test/")
+        yield page
+        browser.close()
+    assert refused == [], "requests to elsewhere, or errors of the script"
+
+
+def standardised(images):
+    return ((images - np.array(MEAN)) / np.array(DEVIATION)).astype(np.float32)
+
+
+def signal(page, images, **settings):
+    """What signal.js computes; its weights as float32 arrays, flat."""
+    settings = {"initializer": "glorot_uniform", "depth": 8, "bn": False, "gain": 1, "seed": 0} | (
+        settings
+    )
+    result = page.evaluate(
+        """async ([pixels, settings]) => {
+          const { signal } = await import("/signal.js");
+          const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+          const result = signal(new Float32Array(bytes.buffer), settings);
+          return { ...result, logits: [...result.logits], weights: result.weights.map(base64) };
+        }""",
+        [base64.b64encode(standardised(images).tobytes()).decode(), settings],
+    )
+    result["weights"] = [np.frombuffer(base64.b64decode(w), "<f4") for w in result["weights"]]
+    return result
+
+
+def network(monkeypatch, depth, **arguments):
+    """The course's own SqueezeNet with only its first `depth` fire modules, and its kernels."""
+    from course_lib.models import squeezenet
+
+    monkeypatch.setattr(squeezenet, "FIRES", squeezenet.FIRES[:depth])
+    model = squeezenet.squeezenet(**arguments)
+    return model, [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+
+
+@pytest.mark.parametrize(
+    ("initializer", "depth", "bn", "gain"),
+    [
+        ("glorot_uniform", 8, False, 1),
+        ("he_normal", 2, False, 1.5),
+        ("glorot_uniform", 8, True, 1),
+        ("lecun_normal", 2, True, 0.5),
+    ],
+)
+def test_the_same_weights_give_the_same_signal_as_in_keras(
+    page, images, monkeypatch, initializer, depth, bn, gain
+):
+    import keras
+
+    from course_lib import signals
+
+    ours = signal(page, images, initializer=initializer, depth=depth, bn=bn, gain=gain)
+    model, kernels = network(monkeypatch, depth, bn=bn)
+    for kernel, weights in zip(kernels, ours["weights"], strict=True):
+        kernel.assign(weights.reshape(kernel.shape))
+    fires = [f"fire{number}" for number in range(2, depth + 2)]
+    assert [s["name"] for s in ours["stages"]] == ["input", "conv1", *fires, "conv10", "logits"]
+    x = standardised(images)
+    names = ["images", "conv1_relu", *(f"{f}_join" for f in fires), "conv10_relu", "logits"]
+    for here, there in zip(ours["stages"], signals.forward(model, x, names), strict=True):
+        assert here["size"] == pytest.approx(there.size, rel=1e-3), there.layer
+        assert here["difference"] == pytest.approx(there.difference, rel=1e-3), there.layer
+    logits = keras.Model(model.input, model.get_layer("logits").output)(x, training=True)
+    np.testing.assert_allclose(
+        np.reshape(ours["logits"], (8, 10)), logits, rtol=1e-3, atol=1e-3 * np.std(logits)
+    )
+    any_label = np.full((8, 10), 0.1)
+    loss = keras.losses.categorical_crossentropy(any_label, logits, from_logits=True)
+    assert ours["loss"] == pytest.approx(float(np.mean(loss)), rel=1e-5)
+
+
+@pytest.mark.parametrize("initializer", INITIALIZERS)
+def test_weights_are_drawn_as_keras_draws_them(page, images, monkeypatch, initializer):
+    import keras
+
+    ours = signal(page, images, initializer=initializer, gain=2)["weights"]
+    keras.utils.set_random_seed(0)
+    _, kernels = network(monkeypatch, 8, initializer=initializer)
+    for i, (weights, kernel) in enumerate(zip(ours, kernels, strict=True)):
+        # The dense layer has no gain, and keeps Keras' default whatever the convolutions get.
+        theirs = (1 if i == len(kernels) - 1 else 2) * np.ravel(kernel)
+        # Five standard errors, for samples of this size, of a mean and of a ratio of variances.
+        error = 5 / np.sqrt(theirs.size)
+        assert np.var(weights) == pytest.approx(np.var(theirs), rel=2 * error)
+        assert abs(weights.mean()) < error * weights.std()
+        assert abs(np.corrcoef(weights[1:], weights[:-1])[0, 1]) < error, "draws hang together"
+        if theirs.size > 10_000:  # enough of them to come close to their bounds
+            assert np.abs(weights).max() == pytest.approx(np.abs(theirs).max(), rel=0.01)
+
+
+def test_a_draw_is_repeatable_and_shared_by_depths(page, images):
+    whole, again = signal(page, images), signal(page, images)
+    assert whole["stages"] == again["stages"]
+    assert signal(page, images, depth=3)["stages"][:5] == whole["stages"][:5]
+    assert signal(page, images, seed=1)["stages"][1] != whole["stages"][1]
+
+
+def show(page, state):
+    """Renders the widget with `state` in a fresh element and waits for its first answer."""
+    page.evaluate(
+        """async (state) => {
+          const widget = (await import("/signal.js")).default;
+          document.body.replaceChildren(document.createElement("main"));
+          window.model = fakeModel(state);
+          widget.render({ model, el: document.querySelector("main") });
+        }""",
+        state,
+    )
+
+
+def answer(page):
+    page.wait_for_selector(".signal-explorer[aria-busy=false]")
+    return page.text_content(".signal-explorer p[aria-live=polite]")
+
+
+def test_the_widget_answers_to_the_keyboard(page, images):
+    explorer = SignalExplorer(images, MEAN, DEVIATION)
+    own = ("images", "mean", "deviation", *SETTINGS)
+    show(page, {name: getattr(explorer, name) for name in own})
+    assert answer(page).startswith("After fire9 the signal is ")
+    assert "is 2.303; a blind guess" in answer(page), "plain Glorot: every label is as likely"
+    glorot = answer(page)
+    for label, key, name, value in [
+        ("Glorot uniform", "ArrowLeft", "initializer", "he_normal"),
+        ("Batch normalisation", "Space", "bn", True),
+        ("Depth", "Home", "depth", 1),
+        ("Gain", "End", "gain", 4),
+    ]:
+        page.get_by_label(label).focus()
+        page.keyboard.press(key)
+        assert page.evaluate("(name) => model.get(name)", name) == value
+    page.get_by_role("button", name="New draw").press("Enter")
+    assert page.evaluate("model.get('seed')") == 1
+    assert answer(page).startswith("After fire2 ") and answer(page) != glorot
+    rows = page.locator(".signal-explorer th:first-child").all_text_contents()
+    assert rows == ["layer", "input", "conv1", "fire2", "conv10", "logits"]
+
+
+def test_a_widget_without_its_pictures_says_so(page):
+    show(page, {"images": "not base64", "mean": list(MEAN), "deviation": list(DEVIATION)})
+    assert "cannot start" in page.text_content(".signal-explorer")
+
+
+def test_an_embedded_page_holds_all_of_the_state(images):
+    explorer = SignalExplorer(images, MEAN, DEVIATION, bn=True)
+    data = embed_data(views=[explorer], drop_defaults=True)
+    state = json.loads(json.dumps(data["manager_state"]["state"][explorer.model_id]))
+    assert "buffers" not in state
+    assert {"images", "mean", "deviation", "_esm", "_css", *SETTINGS} <= set(state["state"])
+    pixels = base64.b64decode(state["state"]["images"])
+    assert pixels == images.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"images": np.zeros((8, 3, 32, 32), np.uint8)}, "shape"),
+        ({"images": np.zeros((8, 32, 32, 3))}, "float64"),
+        ({"images": np.zeros((1, 32, 32, 3), np.uint8)}, "2 to 64"),
+        ({"images": np.zeros((65, 32, 32, 3), np.uint8)}, "2 to 64"),
+        ({"mean": (1.0, 2.0)}, "mean of three"),
+        ({"mean": (1.0, 2.0, float("nan"))}, "mean of three"),
+        ({"deviation": (1.0, 0.0, 1.0)}, "above 0"),
+        ({"deviation": "wide"}, "deviation of three"),
+        ({"initializer": "he"}, "he_normal"),
+        ({"depth": 0}, "depth"),
+        ({"depth": 9}, "depth"),
+        ({"gain": 0.4}, "gain"),
+        ({"seed": -1}, "seed"),
+        ({"dept": 3}, "did you mean depth"),
+    ],
+)
+def test_wrong_arguments_are_named(images, change, told):
+    arguments = {"images": images, "mean": MEAN, "deviation": DEVIATION} | change
+    with pytest.raises(CourseError, match=told) as error:
+        SignalExplorer(**arguments)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,211 @@
+import builtins
+import errno
+import json
+import math
+import os
+
+import pytest
+
+from course_lib import experiments, records, settings
+from course_lib.settings import CourseError
+
+
+def refused(record, *words):
+    with pytest.raises(CourseError) as error:
+        records.check(record, "that file")
+    message = str(error.value)
+    assert "\n" not in message and all(word in message for word in words), message
+    return message
+
+
+@pytest.mark.parametrize("profile", ["quick", "ci", "full"])
+def test_record_reads_back_as_it_was_written(folders, make_record, profile):
+    record = make_record(profile=profile, seed=7)
+    file = records.write(record)
+    assert file == folders / "records" / "squeezenet" / "bn" / f"{profile}-seed7.json"
+    assert records.read(file) == record
+    assert json.loads(file.read_text(encoding="utf-8")) == record
+    assert [f.name for f in file.parent.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize("profile, epochs, images", [("quick", 4, 12_800), ("full", 300, None)])
+def test_configuration_says_what_the_profile_takes(profile, epochs, images):
+    experiment = experiments.get("squeezenet/bn")
+    config = records.configuration(experiment, settings.profile(profile))
+    assert (config["epochs"], config["protocol_epochs"]) == (epochs, 300)
+    assert (config["images"], config["test_images"], config["data"]) == (images, None, "cifar10")
+    assert records.configuration(experiment, settings.profile(profile), epochs=1)["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    "experiment", [e for e in experiments.ids() if experiments.get(e).parent == "squeezenet/plain"]
+)
+def test_digests_differ_by_experiment_and_by_profile(experiment):
+    configs = [
+        records.configuration(experiments.get(id), settings.profile(profile))
+        for id in (experiment, "squeezenet/plain")
+        for profile in ("quick", "full")
+    ]
+    assert len({records.digest(c) for c in configs}) == 4
+    shuffled = dict(reversed(configs[0].items()))
+    assert records.digest(shuffled) == records.digest(configs[0]), "the order must not matter"
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, [1]])
+def test_unknown_schema_version_is_refused(make_record, version):
+    refused({**make_record(), "schema": version}, "that file", "schema", "record the run again")
+
+
+@pytest.mark.parametrize("field", [f for f in records.FIELDS if f != "schema"])
+def test_missing_field_or_one_of_another_type_is_refused(make_record, field):
+    record = make_record()
+    refused({k: v for k, v in record.items() if k != field}, "that file", repr(field))
+    refused({**record, field: None}, "that file", repr(field))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("curve", records.CURVES)
+def test_number_that_is_not_finite_is_refused(make_record, curve, bad):
+    record = make_record()
+    record["history"][curve][2] = bad
+    refused(record, "that file", f"history {curve} 3", "not a finite number")
+
+
+@pytest.mark.parametrize("name", ["final", "best"])
+def test_nan_outside_the_history_is_refused(make_record, name):
+    record = make_record()
+    record[name]["test_accuracy"] = math.nan
+    refused(record, f"{name} test_accuracy", "not a finite number")
+
+
+def test_nan_in_a_file_is_refused_on_reading(folders, make_record):
+    file = records.write(make_record())
+    file.write_text(file.read_text().replace("2.3,", "NaN,", 1))
+    with pytest.raises(CourseError, match="history loss 1 is not a finite number"):
+        records.read(file)
+
+
+@pytest.mark.parametrize("values", [None, 5, "abcd", [0.1], [None] * 4, ["0.1"] * 4])
+def test_curve_that_is_not_a_number_per_epoch_is_refused(make_record, values):
+    record = make_record()
+    record["history"]["test_accuracy"] = values
+    refused(record, "that file", "test_accuracy")
+    del record["history"]["test_accuracy"]
+    refused(record, "that file", "test_accuracy")
+
+
+def test_other_configuration_is_refused_and_named(make_record):
+    record = make_record()
+    refused({**record, "config_hash": "0" * 64}, "config_hash", "record the run again")
+    changed = {**record["config"], "batch": 128}
+    refused(
+        {**record, "config": changed, "config_hash": records.digest(changed)}, "differs in batch"
+    )
+    # Of another experiment: hash and configuration agree with each other, not with the id.
+    refused({**make_record("squeezenet/he"), "experiment": "squeezenet/bn"}, "arguments")
+    refused({**make_record(profile="full"), "profile": "quick"}, "epochs")
+
+
+@pytest.mark.parametrize("name", ["final", "best"])
+@pytest.mark.parametrize("key, value", [("test_accuracy", 0.99), ("test_loss", 0.1), ("epoch", 1)])
+def test_final_and_best_must_follow_from_the_history(make_record, name, key, value):
+    record = make_record()
+    record[name][key] = value
+    refused(record, "final or best does not follow")
+
+
+def test_outcome_is_the_last_epoch_and_the_first_best_one():
+    history = {"test_accuracy": [0.1, 0.5, 0.5, 0.4], "test_loss": [4.0, 3.0, 2.0, 1.0]}
+    assert records.outcome(history) == {
+        "final": {"epoch": 4, "test_accuracy": 0.4, "test_loss": 1.0},
+        "best": {"epoch": 2, "test_accuracy": 0.5, "test_loss": 3.0},
+    }
+
+
+@pytest.mark.parametrize("field, near", [("experiment", "squeezenet/bn"), ("profile", "quick")])
+def test_record_of_an_unknown_experiment_or_profile_says_which_file(make_record, field, near):
+    refused({**make_record(), field: near.upper()}, "that file", near)
+
+
+def test_empty_profile_is_not_read_from_the_environment(make_record, monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "quick")
+    refused({**make_record(), "profile": ""}, "profile")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", "truncated"]
+)
+def test_damaged_file_is_one_clear_error(folders, make_record, content):
+    file = records.write(make_record())
+    file.write_bytes(file.read_bytes()[:-200] if content == "truncated" else content)
+    with pytest.raises(CourseError) as error:
+        records.read(file)
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(CourseError, match="cannot read"):
+        records.read(folders / "nowhere.json")
+
+
+@pytest.mark.parametrize("name", ["quick-seed1.json", "full-seed0.json", "../he/quick-seed0.json"])
+def test_copy_under_another_name_is_refused(folders, make_record, name):
+    """Else one run, copied, would count as two seeds."""
+    file = records.write(make_record())
+    copy = file.parent / name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(file.read_text())
+    with pytest.raises(CourseError, match="another"):
+        records.load("squeezenet/he" if "he" in name else "squeezenet/bn", name.split("-")[0][-5:])
+
+
+@pytest.mark.parametrize("record", [{}, {"schema": 1}, [], None])
+def test_what_is_no_record_is_not_written(folders, record):
+    with pytest.raises(CourseError):
+        records.write(record)
+    assert not (folders / "records").exists()
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullFile:
+    """A file that takes a few characters, then finds the disk full."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def write(self, text):
+        self.file.write(text[:100])
+        no_space()
+
+
+FAULTS = {
+    "open": (builtins, "open", no_space),
+    "write": (records, "open", lambda *a, **k: FullFile(builtins.open(*a, **k))),  # noqa: SIM115
+    "fsync": (os, "fsync", no_space),
+    "replace": (os, "replace", no_space),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_full_disk_leaves_the_old_record_and_nothing_else(folders, make_record, monkeypatch, fault):
+    file = records.write(make_record(last=0.5))
+    before = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(*FAULTS[fault], raising=False)
+        with pytest.raises(CourseError) as error:
+            records.write(make_record(last=0.9))
+    assert "No space left on device" in str(error.value) and "\n" not in str(error.value)
+    assert file.read_bytes() == before
+    assert [f.name for f in file.parent.iterdir()] == [file.name], "no .part may be left"
+
+
+def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path, make_record):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CourseError, match="cannot write"):
+        records.write(make_record(), tmp_path / "file")

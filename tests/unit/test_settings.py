@@ -1,0 +1,123 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from course_lib import settings
+from course_lib.settings import CourseError
+
+
+def one_line(error) -> str:
+    message = str(error.value)
+    assert message and "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("set_to, expected", [(None, "quick"), ("", "quick"), ("ci", "ci")])
+def test_profile_comes_from_the_environment_and_defaults_to_quick(monkeypatch, set_to, expected):
+    monkeypatch.delenv("COURSE_PROFILE", raising=False)
+    if set_to is not None:
+        monkeypatch.setenv("COURSE_PROFILE", set_to)
+    assert settings.profile().name == expected
+    assert settings.profile("full").name == "full", "an argument goes before the environment"
+
+
+def test_profiles_are_those_of_the_design():
+    quick, ci, full = (settings.PROFILES[name] for name in ("quick", "ci", "full"))
+    assert quick.images * quick.epochs == 51_200
+    assert quick.data is None and quick.test_images is None, "quick runs on real data, all tests"
+    assert ci.data == "synthetic" and ci.epochs <= 2
+    assert (full.data, full.images, full.test_images, full.epochs) == (None,) * 4
+
+
+@pytest.mark.parametrize("wrong, near", [("quik", "quick"), ("FULL", "full"), ("ci2", "ci")])
+def test_wrong_profile_names_the_nearest(monkeypatch, wrong, near):
+    with pytest.raises(CourseError) as error:
+        settings.profile(wrong)
+    assert wrong in one_line(error) and near in one_line(error).split("did you mean")[1]
+    monkeypatch.setenv("COURSE_PROFILE", wrong)
+    with pytest.raises(CourseError):
+        settings.profile()
+
+
+def test_nearest_offers_something_where_nothing_is_near():
+    message = str(settings.nearest("zzz\nzzz", ["plain", "bn", "he", "l2"], "experiment"))
+    assert "\n" not in message and "plain or bn or he" in message
+
+
+@pytest.mark.parametrize("wrong", ["-1", "1.5", "one", "", "nan", "1e3", "9" * 5000])
+def test_seed_must_be_a_whole_number_from_0(monkeypatch, wrong):
+    monkeypatch.setenv("COURSE_SEED", wrong)
+    if wrong == "":
+        assert settings.seed() == 0
+        return
+    with pytest.raises(CourseError) as error:
+        settings.seed()
+    assert "COURSE_SEED" in one_line(error)
+
+
+def test_seed_must_fit_what_the_generators_take(monkeypatch):
+    monkeypatch.setenv("COURSE_SEED", str(2**32 - 1))
+    assert settings.seed() == 2**32 - 1
+    monkeypatch.setenv("COURSE_SEED", str(2**32))  # NumPy and Keras refuse it with a traceback
+    with pytest.raises(CourseError) as error:
+        settings.seed()
+    assert "COURSE_SEED" in one_line(error)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-3", "nan", "inf", "1e999", "soon", ""])
+def test_positive_refuses_all_but_finite_numbers_above_0(wrong):
+    with pytest.raises(CourseError) as error:
+        settings.positive(wrong, "--minutes")
+    assert "--minutes" in one_line(error)
+
+
+def test_positive_and_whole_number_return_numbers():
+    assert settings.positive("2.5", "--minutes") == 2.5
+    assert settings.whole_number("7", "--jobs", least=1) == 7
+    with pytest.raises(CourseError, match="from 1"):
+        settings.whole_number("0", "--jobs", least=1)
+
+
+@pytest.mark.parametrize(
+    "function, variable, default",
+    [("data_dir", "COURSE_DATA_DIR", "data/cache"), ("runs_dir", "COURSE_RUNS_DIR", "data/runs")],
+)
+def test_folders(monkeypatch, tmp_path, function, variable, default):
+    folder = getattr(settings, function)
+    monkeypatch.delenv(variable, raising=False)
+    assert folder() == settings.ROOT / default
+    monkeypatch.setenv(variable, str(tmp_path / "not-yet"))
+    assert folder() == tmp_path / "not-yet" and not folder().exists()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "here")
+    assert folder() == tmp_path / "here", "a folder does not move with the working directory"
+    monkeypatch.setenv(variable, "~/there")
+    assert folder() == Path.home() / "there"
+
+
+def test_home_of_an_unknown_user_is_one_clear_error(monkeypatch):
+    monkeypatch.setenv("COURSE_RUNS_DIR", "~no-such-user/runs")
+    with pytest.raises(CourseError) as error:
+        settings.runs_dir()
+    assert "COURSE_RUNS_DIR" in one_line(error)
+
+
+def test_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
+    assert settings.writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_unwritable_folder_is_one_clear_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CourseError) as error:
+            settings.writable(folder)
+        assert str(folder) in one_line(error) and "COURSE_RUNS_DIR" in one_line(error)
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(CourseError, match="Permission denied"):
+        settings.writable(tmp_path)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from course_lib import signals
+from course_lib.backend import keras, layers
+
+
+def network(*chain, shape=(2, 2, 2)):
+    x = inputs = keras.Input(shape)
+    for layer in chain:
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def test_size_and_difference_by_hand():
+    """Two images, each of one colour: (1, 2) and (3, 2); kernel [[1, 0], [0, 2]], bias (0, 1)."""
+    model = network(layers.Conv2D(2, 1, name="conv"))
+    model.get_layer("conv").set_weights([np.array([[[[1, 0], [0, 2]]]]), np.array([0, 1])])
+    images = np.empty((2, 2, 2, 2), "float32")
+    images[0], images[1] = (1, 2), (3, 2)
+    (signal,) = signals.forward(model, images, ["conv"])
+    assert signal.layer == "conv"
+    # Outputs (1, 5) and (3, 5): the second unit is large and tells the images apart not at all.
+    assert signal.size == pytest.approx(np.sqrt((1 + 25 + 9 + 25) / 4))
+    assert signal.difference == pytest.approx(np.sqrt((1 + 0) / 2))
+
+
+def test_names_are_answered_in_their_order():
+    model = network(layers.Conv2D(3, 1, name="conv"), layers.ReLU(name="relu"))
+    images = np.random.default_rng(0).normal(size=(4, 2, 2, 2)).astype("float32")
+    found = signals.forward(model, images, ["relu", "conv"])
+    assert [s.layer for s in found] == ["relu", "conv"]
+    assert found[0].size < found[1].size
+
+
+def test_batch_normalisation_uses_the_batch_as_the_first_training_step_does():
+    model = network(layers.Conv2D(3, 1), layers.BatchNormalization(epsilon=0.0, name="bn"))
+    images = 50 + np.random.default_rng(0).normal(size=(64, 2, 2, 2)).astype("float32")
+    (signal,) = signals.forward(model, images, ["bn"])
+    assert signal.size == pytest.approx(1, abs=0.01)
+
+
+def test_gradients_against_finite_differences():
+    rng = np.random.default_rng(0)
+    model = network(
+        layers.Conv2D(3, 1, activation="relu", name="first", kernel_regularizer="l2"),
+        layers.Conv2D(3, 2, name="second"),
+        layers.Flatten(),
+        layers.Softmax(),
+    )
+    for layer, scale in (("first", 1.0), ("second", 0.5)):
+        kernel, bias = model.get_layer(layer).get_weights()
+        new = rng.normal(0, scale, kernel.shape), rng.normal(0, 1, bias.shape)
+        model.get_layer(layer).set_weights(new)
+    images = rng.normal(size=(16, 2, 2, 2)).astype("float32")
+    labels = rng.integers(0, 3, 16)
+
+    def loss():  # without the weight decay of "first"
+        chosen = np.asarray(model(images))[np.arange(16), labels]
+        return -np.log(chosen.astype(np.float64)).mean()
+
+    found = signals.gradients(model, images, labels)
+    assert list(found) == ["first", "second"]
+    for name, ratio in found.items():
+        layer, step = model.get_layer(name), 1e-2
+        kernel, bias = layer.get_weights()
+        gradient = np.empty_like(kernel)
+        for at in np.ndindex(kernel.shape):
+            sides = []
+            for sign in (1, -1):
+                moved = kernel.copy()
+                moved[at] += sign * step
+                layer.set_weights([moved, bias])
+                sides.append(loss())
+            gradient[at] = (sides[0] - sides[1]) / (2 * step)
+        layer.set_weights([kernel, bias])
+        assert ratio == pytest.approx(np.linalg.norm(gradient) / np.linalg.norm(kernel), rel=0.02)
+
+
+def test_measuring_leaves_the_network_as_it_was():
+    model = network(
+        layers.Conv2D(3, 1, name="conv"),
+        layers.BatchNormalization(),
+        layers.Dropout(0.5),
+        layers.Flatten(),
+        layers.Softmax(),
+    )
+    before = [v.numpy().copy() for v in model.variables]
+    images = np.random.default_rng(0).normal(3, 2, size=(8, 2, 2, 2)).astype("float32")
+    signals.forward(model, images, ["conv"])
+    signals.gradients(model, images, np.zeros(8, int))
+    for old, variable in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(old, variable, err_msg=variable.path)
+
+
+def test_signal_of_plain_squeezenet_dies_and_he_keeps_it_alive():
+    """The mechanism of the chapter, on noise: at initialisation, without any training."""
+    from course_lib import experiments
+
+    images = np.random.default_rng(0).normal(size=(32, 32, 32, 3)).astype("float32")
+    last, ratio = {}, {}
+    for name in ("plain", "he"):
+        model = experiments.get(f"squeezenet/{name}").build(seed=0)
+        last[name] = signals.forward(model, images, ["fire9_join"])[0].difference
+        ratio[name] = np.median(list(signals.gradients(model, images, np.arange(32) % 10).values()))
+    assert last["plain"] < 1e-2 * last["he"]
+    assert ratio["plain"] < 1e-1 * ratio["he"]
