@@ -14,8 +14,8 @@ CHAPTERS := $(BIN)/python tools/notebooks.py
 
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
-ISOLATED := env -u PYTHONPATH -u PYTHONHOME -u MPLBACKEND -u MATPLOTLIBRC -u COURSE_SEED \
-	PATH="$(CURDIR)/$(BIN):$$PATH" \
+unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED
+ISOLATED := env PATH="$(CURDIR)/$(BIN):$$PATH" \
 	IPYTHONDIR="$(CURDIR)/.venv/var/ipython" \
 	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/var/jupyter" \
 	JUPYTER_DATA_DIR="$(CURDIR)/.venv/var/jupyter" \
@@ -72,7 +72,7 @@ chapters: $(READY)
 	@$(ISOLATED) $(TRIED) $(PYTEST) --nbval-lax -n 2 --dist loadfile --nbval-cell-timeout=300 book
 
 site: $(READY)
-	@$(ISOLATED) $(PYTEST) tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 -rs tests/site
 
 verify: $(READY) ## every record against its schema, every number in the book against a record
 	@$(ISOLATED) $(BIN)/python tools/verify.py
@@ -101,7 +101,7 @@ clean: ## remove the built book and the environment; data/ stays
 
 $(READY): requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "Installing the locked packages into .venv"
-	@env -u PYTHONPATH $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
 	@mkdir -p .venv/var && touch $@
 
 $(BIN)/uv:

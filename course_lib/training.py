@@ -182,6 +182,7 @@ def _fit(experiment, model, data, seed, done, epochs, keep):
     with contextlib.suppress(TimeoutError):  # the last whole epoch is in the checkpoint
         model.fit(
             batches(data, experiment, seed, done),
+            shuffle=False,  # `batches` has shuffled
             steps_per_epoch=steps,
             epochs=epochs,
             initial_epoch=done,

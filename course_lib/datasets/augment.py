@@ -10,7 +10,8 @@ Signs are those of that class too. With a shift of (rows, columns), before the f
 
     output[r, c] = input[r + rows, c + columns]
 
-so positive rows move the picture up and positive columns move it left.
+so positive rows move the picture up and positive columns move it left. (`rows` is that class's
+`ty`, `columns` its `tx`, although it draws `tx` from `height_shift_range`.)
 """
 
 import contextlib
@@ -89,8 +90,8 @@ def shift_flip(images, parameters: ShiftFlip, *, fill: str, xp=np):
     low_rows, low_columns = xp.floor(rows), xp.floor(columns)
     whole = low_rows.astype(int), low_columns.astype(int)
     border = 1
-    if xp is np and len(images):  # wide enough that no window leaves the grid
-        border = max(1, -whole[1].min(), whole[1].max() + 1)
+    if xp is np:  # wide enough that no window leaves the grid
+        border = max(1, np.abs(whole[1]).max(initial=0))
     place = _place_windows if xp is np else _place_pixels
     with _small_buffers():
         grid = _between(images, rows - low_rows, columns - low_columns, fill, border, xp)
@@ -100,30 +101,33 @@ def shift_flip(images, parameters: ShiftFlip, *, fill: str, xp=np):
 def _between(images, rows, columns, fill: str, border: int, xp):
     """The images sampled at (r + rows, c + columns), with what lies beyond them.
 
-    rows, columns: (count, 1), parts of a pixel in [0, 1). Of h rows there are h - 1 with both
-    neighbours inside. One more before and one after stand for all that lies outside; the same
-    goes for columns, but `border` times. So every whole shift is a choice from this grid.
-    Returns (count, h + 1, (w - 1 + 2 border) channels).
+    rows, columns: (count, 1), parts of a pixel in [0, 1). Of h rows h - 1 have a neighbour below
+    to mix with; the last is inside only if the part is 0. A row before and a row after stand for
+    all that lies outside. The same goes for columns, but `border` of them on either side. So
+    every whole shift is a choice from this grid: (count, h + 2, (w + 2 border) channels).
     """
     count, height, width, channels = images.shape
     line = width * channels
     flat = images.reshape(count, height * line)
-    before, after = flat[:, :line], flat[:, -line:]
+    before, last = flat[:, :line], flat[:, -line:]
+    after = last
     if fill == "constant":
-        before = xp.zeros_like(before)
-        after = xp.where(rows == 0, after, 0)  # a whole shift meets the last row exactly
+        before = after = xp.zeros_like(last)
+        last = xp.where(rows == 0, last, 0)
     # Flat, with one spare pixel at the end: the neighbour of a row's last pixel is then the next
     # row's first, and the resulting column of nonsense is cut off below.
-    lines = [before, _mix(flat, rows, line), after, after[:, :channels]]
+    lines = [before, _mix(flat, rows, line), last, after, after[:, :channels]]
     flat = xp.concatenate(lines, axis=1)
-    mixed = _mix(flat, columns, channels).reshape(count, height + 1, line)[:, :, :-channels]
-    lines = flat[:, :-channels].reshape(count, height + 1, line)
-    before, after = lines[:, :, :channels], lines[:, :, -channels:]
+    mixed = _mix(flat, columns, channels).reshape(count, height + 2, line)[:, :, :-channels]
+    lines = flat[:, :-channels].reshape(count, height + 2, line)
+    last = lines[:, :, -channels:]
     if fill == "nearest":
-        return xp.concatenate([xp.tile(before, border), mixed, xp.tile(after, border)], axis=2)
-    zeros = xp.zeros((count, height + 1, border * channels), xp.float32)
-    after = xp.where(columns == 0, after.reshape(count, -1), 0).reshape(after.shape)
-    return xp.concatenate([zeros, mixed, after, zeros[:, :, channels:]], axis=2)
+        before, after = xp.tile(lines[:, :, :channels], border), xp.tile(last, border)
+    else:
+        before = after = xp.zeros((count, height + 2, border * channels), xp.float32)
+        flat_last = last.reshape(count, (height + 2) * channels)
+        last = xp.where(columns == 0, flat_last, 0).reshape(last.shape)
+    return xp.concatenate([before, mixed, last, after], axis=2)
 
 
 def _mix(flat, part, step: int):
@@ -143,7 +147,7 @@ def _place_windows(grid, rows, columns, flips, border: int, shape, xp):
     count, height, width, channels = shape
     line = width * channels
     windows = sliding_window_view(grid, line, axis=2)
-    source = np.clip(np.arange(1, height + 1) + rows, 0, height)
+    source = np.clip(np.arange(1, height + 1) + rows, 0, height + 1)
     result = windows[np.arange(count)[:, None], source, (columns + border) * channels]
     chosen = np.flatnonzero(flips)
     plain = result[chosen]
@@ -158,13 +162,13 @@ def _place_windows(grid, rows, columns, flips, border: int, shape, xp):
 def _place_pixels(grid, rows, columns, flips, border: int, shape, xp):
     """The same as `_place_windows` for arrays that know no views: pixel by pixel."""
     count, height, width, channels = shape
-    wide = width - 1 + 2 * border
-    source = xp.clip(xp.arange(1, height + 1) + rows, 0, height)
-    source += (height + 1) * xp.arange(count)[:, None]
+    wide = width + 2 * border
+    source = xp.clip(xp.arange(1, height + 1) + rows, 0, height + 1)
+    source += (height + 2) * xp.arange(count)[:, None]
     column = xp.arange(width)
     column = xp.where(xp.asarray(flips)[:, None], column[::-1], column)
     column = xp.clip(column + columns + border, 0, wide - 1)
-    pixels = grid.reshape(count * (height + 1) * wide, channels)
+    pixels = grid.reshape(count * (height + 2) * wide, channels)
     return xp.take(pixels, source[:, :, None] * wide + column[:, None], axis=0, mode="clip")
 
 

@@ -154,16 +154,15 @@ const SERIES = [
   ["size", "#0072B2", "size: root mean square", "M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0z"],
   ["difference", "#D55E00", "difference: deviation between pictures", "M-6 0 0-6 6 0 0 6z"],
 ];
-const NAMES = {
-  glorot_uniform: "Glorot uniform", lecun_normal: "LeCun normal", he_normal: "He normal",
-};
+const NAMES = { glorot_uniform: "Glorot uniform", lecun_normal: "LeCun normal",
+  he_normal: "He normal" };
 const SETTINGS = ["initializer", "depth", "gain", "bn", "seed"];
 const TEXTS = { // what stands beside a slider
   depth: (value) => (value === 1 ? "fire2 only" : `fire2 to fire${value + 1}`),
   gain: (value) => `weights × ${Number(value.toPrecision(3))}`,
 };
 const short = (v) => (v === 0 || (v >= 0.01 && v < 1000)
-  ? String(Number(v.toPrecision(2))) : v.toExponential(1).replace("e+", "e"));
+  ? String(Number(v.toPrecision(2))) : v.toExponential(1).replace("e+", "e").replace("-", "−"));
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
 function panel(id) {
@@ -171,8 +170,8 @@ function panel(id) {
     data-setting="initializer" value="${value}"> ${NAMES[value]}</label>`).join("");
   const slider = (name, range) => `<label>${name}: <span data-text="${name}"></span>
     <input type="range" data-setting="${name}" ${range}></label>`;
-  const legend = SERIES.map(([, colour, label, mark]) => `<span><svg width="14" height="12"><path
-    d="${mark}" fill="${colour}" transform="translate(6 6)"/></svg> ${label}</span>`).join("");
+  const legend = SERIES.map(([, colour, label, mark]) => `<span><svg aria-hidden="true"><path d="${
+    mark}" fill="${colour}" transform="translate(6 6)"/></svg> ${label}</span>`).join("");
   return `<fieldset><legend>Initialiser of the convolutions</legend>${radios}</fieldset>
     <div>${slider("depth", 'min="1" max="8"')} ${slider("gain", 'min="-1" max="2" step="0.25"')}
       <label><input type="checkbox" data-setting="bn"> Batch normalisation</label>
@@ -194,7 +193,7 @@ function chart(shown, before, width) {
   let svg = "";
   for (let tick = high; tick >= low; tick -= Math.ceil((high - low) / 8)) {
     svg += `<path class="grid" d="M${left} ${y(tick)}H${right}"/><text text-anchor="end"
-      x="${left - 8}" y="${y(tick) + 4}">${tick ? `1e${tick}` : 1}</text>`;
+      x="${left - 8}" y="${y(tick) + 4}">${tick ? `1e${tick}`.replace("-", "−") : 1}</text>`;
   }
   for (const name of STAGES) {
     svg += `<text text-anchor="${narrow ? "end" : "middle"}" transform="translate(${x(name)}
@@ -219,6 +218,8 @@ function start(model, root) {
   const find = (selector) => root.querySelector(selector);
   let run = 0, shown = null, before = null, dragging = false;
   root.innerHTML = panel(`initializer-${Math.random()}`);
+  // On each control itself, or JupyterLab takes its arrow keys.
+  for (const e of root.querySelectorAll("input, button, summary")) e.dataset.lmSuppressShortcuts = 1;
 
   const paint = () => {
     find("figure").innerHTML = shown ? chart(shown, before, Math.max(root.clientWidth, 280)) : "";
@@ -279,7 +280,6 @@ export default {
   render({ model, el }) {
     const root = el.appendChild(document.createElement("div"));
     root.className = "signal-explorer";
-    root.dataset.lmSuppressShortcuts = true; // or JupyterLab takes the arrow keys
     try {
       return start(model, root);
     } catch (error) {

@@ -23,16 +23,17 @@ STYLE = """
 .signal-explorer legend { font: inherit; padding: 0; margin: 0; }
 .signal-explorer label::first-letter { text-transform: uppercase; }
 .signal-explorer input { accent-color: #0072B2; vertical-align: middle; margin: 0; }
-.signal-explorer input[type=range] { display: block; width: 13rem; }
+.signal-explorer input[type=range] { display: block; width: 11rem; }
 .signal-explorer button { font: inherit; color: inherit; background: transparent;
   border: 1px solid; border-radius: 4px; padding: .2rem .8rem; cursor: pointer; }
 .signal-explorer p { min-height: 3em; margin: 0 0 .7rem; }
 .signal-explorer figure { margin: 0; contain: inline-size; }
 .signal-explorer .grid { stroke: currentColor; opacity: .2; }
-.signal-explorer polyline { fill: none; stroke-width: 1.5; }
+.signal-explorer polyline { fill: none; stroke-width: 2; }
 .signal-explorer .pale { stroke-width: 5; opacity: .35; }
 .signal-explorer[aria-busy=true] figure::before { content: "computing \u2026"; float: right; }
 .signal-explorer svg { font-size: 12px; fill: currentColor; vertical-align: middle; }
+.signal-explorer span svg { width: 14px; height: 12px; }
 .signal-explorer th, .signal-explorer td { padding-right: 2rem; text-align: left; }
 """
 

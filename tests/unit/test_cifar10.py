@@ -1,5 +1,6 @@
 """CIFAR-10's reader on batches made here; none of these tests needs the data set or a network."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -8,6 +9,7 @@ import pickle
 import shutil
 import struct
 import tarfile
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -54,7 +56,7 @@ def python2_pickle(pixels, labels):
             b"cnumpy\ndtype\nq\x0b" + text(b"u1") + b"K\x00K\x01\x87Rq\x0c(K\x03" + text(b"|"),
             b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89",
             b"T" + struct.pack("<i", pixels.size) + pixels.tobytes() + b"tb",
-            text(b"filenames") + b"]q\x0d(" + text(b"camion_s_000148.png") + b"au.",
+            text(b"filenames") + b"]q\x0d(" + text(b"camion_s_000148.png") + b"eu.",
         ]
     )
 
@@ -265,27 +267,32 @@ def test_a_malicious_pickle_is_refused_and_not_executed(data_dir, protocol, wher
 )
 def test_no_opcode_calls_anything(tmp_path, monkeypatch, evil):
     monkeypatch.chdir(tmp_path)
-    try:
+    with contextlib.suppress(ValueError):
         assert type(cifar10.read_pickle(evil)) is cifar10._Object
-    except ValueError:
-        pass
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(
     "bomb",
     [
-        b"\x80\x02}r\xff\xff\xff\x7f.",  # a memo of 2**31 places
         b"\x80\x02T\xff\xff\xff\x7fabc.",  # text of 2 GB, says its length
         b"\x80\x05\x96" + b"\xff" * 7 + b"\x00abc.",  # a bytearray of many terabytes
         b"\x80\x02" + b"}" * 2_000_000 + b".",  # a dictionary a byte
-        b"\x80\x02)" + b"\x85" * 900_000 + b")R.",  # a name nested 900,000 deep
-        b"\x80\x02})" + b"\x85" * 900_000 + b")s.",  # such a key
+        b"\x80\x02)" + b"\x85" * 300_000 + b")R.",  # a name nested 300,000 deep
+        b"\x80\x02})" + b"\x85" * 300_000 + b")s.",  # such a key
     ],
 )
 def test_memory_and_stack_are_safe(bomb):
     with pytest.raises(ValueError):
         cifar10.read_pickle(bomb)
+
+
+def test_a_memo_of_two_thousand_million_places_takes_no_memory():
+    tracemalloc.start()
+    assert cifar10.read_pickle(b"\x80\x02}r\xff\xff\xff\x7f.") == {}
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def read_anything(raw, folder):
@@ -416,9 +423,7 @@ def test_a_wrong_hash_is_an_error(data_dir, monkeypatch):
 @pytest.mark.parametrize("content", [None, python3_pickle(batch(0)[0], [10] * ROWS)])
 def test_an_archive_with_a_bad_batch_leaves_nothing(data_dir, monkeypatch, content):
     archive = pack(data_dir, monkeypatch, data_batch_4=content)
-    with pytest.raises(
-        CourseError, match="data_batch_4 .*in .*cifar-10-python.tar.gz|data_batch_4 in"
-    ):
+    with pytest.raises(CourseError, match="data_batch_4 .*cifar-10-python.tar.gz"):
         cifar10.load()
     assert files(data_dir) == [archive.name]
 

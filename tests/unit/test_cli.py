@@ -243,28 +243,36 @@ def test_record_that_does_not_hold_any_more_is_made_anew(course, trained, folder
 
 
 @pytest.mark.parametrize(
-    "returned, output", [(0, "/runs/a.json"), (2, ""), (0, "to go on, run again")]
+    "ends, status, says",
+    [
+        ({BN: (0, "/runs/bn.json"), "squeezenet/he": (0, "/runs/he.json")}, 0, "/runs/he.json"),
+        ({BN: (0, "…\nto go on, run again"), "squeezenet/he": (0, "")}, 0, "1 not finished"),
+        ({BN: (2, ""), "squeezenet/he": (0, "/runs/he.json")}, 2, "/runs/he.json"),
+        ({BN: (-9, ""), "squeezenet/he": (2, "")}, 2, ""),
+    ],
+    ids=["all well", "out of time", "one failed", "all failed"],
 )
-def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, returned, output):
-    calls = []
+def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, ends, status, says):
+    calls = {}
 
     def run(command, *, env, **options):
-        calls.append((command, env))
-        return SimpleNamespace(returncode=returned, stdout=output)
+        id = command[command.index("run") + 1]
+        calls[id] = command, env
+        return SimpleNamespace(returncode=ends[id][0], stdout=ends[id][1])
 
     monkeypatch.setattr(cli.subprocess, "run", run)
-    words = ["run", BN, "squeezenet/he", "--profile", "ci", "--jobs", "2", "--minutes", "5"]
-    status, out, _ = course(*words)
-    assert {c[c.index("run") + 1] for c, _ in calls} == {BN, "squeezenet/he"}
-    for command, env in calls:
+    words = ["run", *ends, "--profile", "ci", "--jobs", "2", "--minutes", "5"]
+    found, out, err = course(*words)
+    assert set(calls) == set(ends), "one that fails does not keep the others from running"
+    for command, env in calls.values():
         assert command[:3] == [sys.executable, "-m", "course_lib"]
         assert command[command.index("--profile") + 1] == "ci" and "--publish" not in command
         assert 4 < float(command[command.index("--minutes") + 1]) <= 5
         assert int(env["TF_NUM_INTRAOP_THREADS"]) == max(1, os.cpu_count() // 2)
-    assert ("to go on, run again" in out) == (output != "/runs/a.json")
-    if "to go on" in out:
-        assert "python -m course_lib " + " ".join(words) in out
-    assert (status == 0) == (returned == 0), "a run that failed is no success"
+    assert says in out
+    assert found == status, "a run that failed is no success"
+    assert len(err.splitlines()) == (status != 0)
+    assert ("python -m course_lib " + " ".join(words) in out) == (says == "1 not finished")
 
 
 def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):

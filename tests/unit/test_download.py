@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -213,16 +214,7 @@ def test_an_unwritable_folder_is_an_error(server, tmp_path):
 
 
 def test_a_full_disk_is_an_error(server, tmp_path, monkeypatch):
-    class Full:
-        def __init__(self, path, mode):
-            self.file = open(path, mode)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-
+    class Full(io.FileIO):
         def write(self, chunk):
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -195,6 +195,10 @@ def test_the_widget_answers_to_the_keyboard(page, images):
     assert answer(page).startswith("After fire9 the signal is ")
     assert "is 2.303; a blind guess" in answer(page), "plain Glorot: every label is as likely"
     glorot = answer(page)
+    # JupyterLab looks for this on the focused element itself before it takes a key.
+    assert (
+        page.locator(":is(input, button, summary):not([data-lm-suppress-shortcuts])").count() == 0
+    )
     for label, key, name, value in [
         ("Glorot uniform", "ArrowLeft", "initializer", "he_normal"),
         ("Batch normalisation", "Space", "bn", True),

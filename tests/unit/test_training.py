@@ -16,6 +16,9 @@ from course_lib.datasets import synthetic
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
 
+# TensorFlow 2.20 and Keras 3.15 under NumPy 2, inside `fit`: nothing of ours.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 ID = "squeezenet/bn"
 # Three steps an epoch, the last of two images; three epochs.
 TINY = {"images": 130, "test_images": 20, "epochs": 3}

@@ -1,0 +1,70 @@
+"""The book's own Sphinx extension.
+
+- `{course-figure} module.function`, a directive: the inline SVG that a function of course_lib
+  returns, drawn anew at every build.
+- A line on every chapter that says under which profile its live cells ran.
+- sphinx-thebe's script is dropped: it names another host and declares a constant twice.
+- Small mends: roles in the list of sources, the cover's <title>.
+"""
+
+import importlib
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from course_lib import settings
+from course_lib.figure import Figure
+
+
+class CourseFigure(SphinxDirective):
+    """`course-figure` with one argument, module.function below course_lib, called without any."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        module, _, function = self.arguments[0].rpartition(".")
+        figure: Figure = getattr(importlib.import_module(f"course_lib.{module}"), function)()
+        return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+def built_with(records: str) -> str:
+    """The line for a chapter. records: address of the page that explains profiles."""
+    profile = settings.profile()
+    name = f'<a href="{records}#profiles">profile <code>{profile.name}</code></a>'
+    return f'<p class="built-with">This page was built under {name}: {profile.says}.</p>'
+
+
+def mark_chapter(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Say below the title of a page that was a notebook how it was built."""
+    if doctree is not None and str(app.env.doc2path(page)).endswith(".ipynb"):
+        line = built_with(context["pathto"]("book/records"))
+        context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
+
+
+def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """docutils puts entries with a role that is none of a list's into a list of sources."""
+    context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def title_once(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """The cover is called as the book is: do not say so twice in its <title>."""
+    if page == app.config.root_doc:
+        context["docstitle"] = ""
+
+
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    def thebe(script) -> bool:
+        name, body = getattr(script, "filename", None), script.attributes.get("body")
+        return "thebe" in (name or "") or "THEBE_JS_URL" in (body or "")
+
+    context["script_files"] = [s for s in context["script_files"] if not thebe(s)]
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("course-figure", CourseFigure)
+    for change in (mark_chapter, mend_roles, title_once):
+        app.connect("html-page-context", change)
+    # Late, so that the scripts that other extensions add for this page are there to be dropped.
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
