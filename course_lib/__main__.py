@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from course_lib import datasets, experiments, records, settings
 from course_lib.settings import CourseError
 
-# Training on two laptop cores, multiply-accumulates a second: for a first guess of the time,
-# until the experiment has a record of its own. SqueezeNet with BN reaches 6 to 24 billion.
-GUESS = 10e9
+# Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
+# until the experiment has a record of its own.
+GUESS = 20e9
 
 
 class Parser(argparse.ArgumentParser):

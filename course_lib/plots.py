@@ -80,8 +80,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
     """One line per name against the epoch, the name at its end.
 
     histories: name -> a history, or a list of histories (seeds), then their mean with the spread
-        from lowest to highest as a band. A training curve beside a test curve: pass
-        curve=("accuracy", "test_accuracy"); the first is dashed.
+        from lowest to highest as a band; an empty list is "not recorded yet".
+    curve: or two of them, ("accuracy", "test_accuracy"); the first is then dashed.
     label: of the vertical axis; accuracies are shown in percent.
     lines: (height, text) of dotted lines, a reported figure with its source, say.
     """
@@ -92,6 +92,9 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         ends = []
         for colour, (name, runs) in zip(COLOURS, histories.items(), strict=False):
             runs = runs if isinstance(runs, list) else [runs]
+            if not runs:  # keeps its place and its colour among the others
+                caption = f"{caption} Not recorded yet: {name}.".strip()
+                continue
             for k, key in enumerate(which):
                 values = np.array([r[key] for r in runs]) * (100 if "accuracy" in key else 1)
                 epochs = np.arange(1, values.shape[1] + 1)

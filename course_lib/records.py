@@ -198,24 +198,31 @@ def provenance(ids=None):
 
     rows = []
     for experiment in map(experiments.get, ids or experiments.ids()):
-        runs = [r for profile in ("full", "quick") for r in load(experiment, profile)]
-        for r in runs:
-            hardware = r["hardware"]
+        for profile in ("full", "quick"):
+            runs = load(experiment, profile)
+            hardware = [r["hardware"] for r in runs]
             rows.append(
                 {
                     "experiment": experiment.id,
-                    "profile": r["profile"],
-                    "seed": r["seed"],
-                    "seconds an epoch": f"{mean(r['seconds_per_epoch']):.0f}",
-                    "hardware": ", ".join(hardware["accelerators"])
-                    or f"{hardware['processor']}, {hardware['cores']} cores",
-                    "backend": f"{r['backend']} {r['versions'][r['backend']]}",
-                    "finished": r["finished"][:10],
+                    "profile": profile,
+                    "seeds": ", ".join(str(r["seed"]) for r in runs) or "not recorded yet",
+                    "seconds an epoch": ", ".join(
+                        f"{mean(r['seconds_per_epoch']):.0f}" for r in runs
+                    ),
+                    "hardware": _all(
+                        ", ".join(h["accelerators"]) or f"{h['processor']}, {h['cores']} cores"
+                        for h in hardware
+                    ),
+                    "backend": _all(f"{r['backend']} {r['versions'][r['backend']]}" for r in runs),
+                    "finished": _all(r["finished"][:10] for r in runs),
                 }
             )
-        if not any(r["profile"] == "full" for r in runs):
-            rows.append({"experiment": experiment.id, "profile": "full: not recorded yet"})
-    return pd.DataFrame(rows).fillna("").set_index("experiment")
+    return pd.DataFrame(rows).set_index("experiment")
+
+
+def _all(values) -> str:
+    """The different values, each once, in their order."""
+    return "; ".join(dict.fromkeys(values))
 
 
 def compare(a, b, profile: str | None = None) -> str:

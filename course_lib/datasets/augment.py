@@ -24,6 +24,11 @@ from course_lib import settings
 
 FILLS = ("constant", "nearest")
 
+# A batch needs a few arrays of a megabyte for a moment. glibc returns such memory to the system at
+# once and has it zeroed again for the next batch, which takes longer than all the arithmetic;
+# it keeps freed memory for reuse once a block of up to 32 MB was freed. This one is never touched.
+np.empty(30 * 2**20, np.uint8)
+
 
 class ShiftFlip(NamedTuple):
     """What happens to each image of a batch: arrays of shape (count,)."""
@@ -88,23 +93,21 @@ def shift_flip(images, parameters: ShiftFlip, *, fill: str, xp=np):
     images = xp.asarray(images, xp.float32)
     rows, columns = (xp.asarray(shift, xp.float32)[:, None] for shift in parameters[:2])
     low_rows, low_columns = xp.floor(rows), xp.floor(columns)
-    whole = low_rows.astype(int), low_columns.astype(int)
-    border = 1
-    if xp is np:  # wide enough that no window leaves the grid
-        border = max(1, np.abs(whole[1]).max(initial=0))
     place = _place_windows if xp is np else _place_pixels
     with _small_buffers():
-        grid = _between(images, rows - low_rows, columns - low_columns, fill, border, xp)
-        return place(grid, *whole, parameters.flips, border, images.shape, xp)
+        lines, mixed = _between(images, rows - low_rows, columns - low_columns, fill, xp)
+        whole = ShiftFlip(low_rows.astype(int), low_columns.astype(int), parameters.flips)
+        result = place(lines, mixed, whole, columns == low_columns, fill, images.shape, xp)
+    return result.reshape(images.shape)
 
 
-def _between(images, rows, columns, fill: str, border: int, xp):
-    """The images sampled at (r + rows, c + columns), with what lies beyond them.
+def _between(images, rows, columns, fill: str, xp):
+    """The images shifted by parts of a pixel: sampled at (r + rows, c + columns).
 
-    rows, columns: (count, 1), parts of a pixel in [0, 1). Of h rows h - 1 have a neighbour below
-    to mix with; the last is inside only if the part is 0. A row before and a row after stand for
-    all that lies outside. The same goes for columns, but `border` of them on either side. So
-    every whole shift is a choice from this grid: (count, h + 2, (w + 2 border) channels).
+    rows, columns: (count, 1) in [0, 1). Of h rows, h - 1 have a neighbour below to mix with; the
+    last is inside only when the part is 0. A row before and a row after stand for all that lies
+    outside. Returns lines (count, h + 2, w channels), shifted by `rows` only, and mixed
+    (count, h + 2, (w - 1) channels), shifted by both.
     """
     count, height, width, channels = images.shape
     line = width * channels
@@ -115,19 +118,12 @@ def _between(images, rows, columns, fill: str, border: int, xp):
         before = after = xp.zeros_like(last)
         last = xp.where(rows == 0, last, 0)
     # Flat, with one spare pixel at the end: the neighbour of a row's last pixel is then the next
-    # row's first, and the resulting column of nonsense is cut off below.
-    lines = [before, _mix(flat, rows, line), last, after, after[:, :channels]]
-    flat = xp.concatenate(lines, axis=1)
-    mixed = _mix(flat, columns, channels).reshape(count, height + 2, line)[:, :, :-channels]
-    lines = flat[:, :-channels].reshape(count, height + 2, line)
-    last = lines[:, :, -channels:]
-    if fill == "nearest":
-        before, after = xp.tile(lines[:, :, :channels], border), xp.tile(last, border)
-    else:
-        before = after = xp.zeros((count, height + 2, border * channels), xp.float32)
-        flat_last = last.reshape(count, (height + 2) * channels)
-        last = xp.where(columns == 0, flat_last, 0).reshape(last.shape)
-    return xp.concatenate([before, mixed, last, after], axis=2)
+    # row's first, and the resulting column of nonsense is cut off.
+    parts = [before, _mix(flat, rows, line), last, after, after[:, :channels]]
+    flat = xp.concatenate(parts, axis=1)
+    shape = count, height + 2, line
+    mixed = _mix(flat, columns, channels).reshape(shape)[:, :, :-channels]
+    return flat[:, :-channels].reshape(shape), mixed
 
 
 def _mix(flat, part, step: int):
@@ -139,37 +135,52 @@ def _mix(flat, part, step: int):
     return result
 
 
-def _place_windows(grid, rows, columns, flips, border: int, shape, xp):
-    """The windows (count, h, w, channels) of `grid` that whole shifts choose, then flipped.
+def _place_windows(lines, mixed, whole: ShiftFlip, exact, fill: str, shape, xp):
+    """What _between returned, shifted by whole pixels and flipped.
 
-    NumPy copies a row of a window at once, which takes a third of the time of single pixels.
+    For NumPy: it copies a row of a window at once, in a third of the time of single pixels.
+    exact: (count, 1), whether an image meets the last column, its part of a pixel being 0.
     """
     count, height, width, channels = shape
-    line = width * channels
-    windows = sliding_window_view(grid, line, axis=2)
-    source = np.clip(np.arange(1, height + 1) + rows, 0, height + 1)
-    result = windows[np.arange(count)[:, None], source, (columns + border) * channels]
-    chosen = np.flatnonzero(flips)
+    border = np.abs(whole.columns).max(initial=1)  # wide enough that no window leaves the grid
+    start, stop = border * channels, (border + width - 1) * channels
+    grid = np.zeros((count, height + 2, (width + 2 * border) * channels), np.float32)
+    grid[:, :, start:stop] = mixed
+    if fill == "nearest":
+        for channel in range(channels):
+            grid[:, :, channel:start:channels] = lines[:, :, channel, None]
+            grid[:, :, stop + channel :: channels] = lines[:, :, channel - channels, None]
+    else:
+        chosen = np.flatnonzero(exact)
+        grid[chosen, :, stop : stop + channels] = lines[chosen, :, -channels:]
+    windows = sliding_window_view(grid, width * channels, axis=2)
+    source = np.clip(np.arange(1, height + 1) + whole.rows, 0, height + 1)
+    result = windows[np.arange(count)[:, None], source, start + whole.columns * channels]
+    chosen = np.flatnonzero(whole.flips)
     plain = result[chosen]
     flipped = np.empty_like(plain)
     for channel in range(channels):  # long strides beat many copies of three elements
-        last = line - channels + channel
-        flipped[:, :, channel::channels] = plain[:, :, last::-channels]
+        flipped[:, :, channel::channels] = plain[:, :, channel - channels :: -channels]
     result[chosen] = flipped
-    return result.reshape(shape)
+    return result
 
 
-def _place_pixels(grid, rows, columns, flips, border: int, shape, xp):
-    """The same as `_place_windows` for arrays that know no views: pixel by pixel."""
+def _place_pixels(lines, mixed, whole: ShiftFlip, exact, fill: str, shape, xp):
+    """The same as `_place_windows`, pixel by pixel, for arrays without views and assignment."""
     count, height, width, channels = shape
-    wide = width + 2 * border
-    source = xp.clip(xp.arange(1, height + 1) + rows, 0, height + 1)
-    source += (height + 2) * xp.arange(count)[:, None]
-    column = xp.arange(width)
-    column = xp.where(xp.asarray(flips)[:, None], column[::-1], column)
-    column = xp.clip(column + columns + border, 0, wide - 1)
-    pixels = grid.reshape(count * (height + 2) * wide, channels)
-    return xp.take(pixels, source[:, :, None] * wide + column[:, None], axis=0, mode="clip")
+    before, last = lines[:, :, :channels], lines[:, :, -channels:]
+    after = last
+    if fill == "constant":
+        before = after = xp.zeros_like(last)
+        last = xp.where(exact[:, :, None], last, 0)
+    grid = xp.concatenate([before, mixed, last, after], axis=2)
+    row = xp.clip(xp.arange(1, height + 1) + whole.rows, 0, height + 1)
+    row += (height + 2) * xp.arange(count)[:, None]
+    column = xp.arange(1, width + 1)
+    column = xp.where(xp.asarray(whole.flips)[:, None], column[::-1], column)
+    column = xp.clip(column + whole.columns, 0, width + 1)
+    pixels = grid.reshape(count * (height + 2) * (width + 2), channels)
+    return xp.take(pixels, row[:, :, None] * (width + 2) + column[:, None], axis=0, mode="clip")
 
 
 @contextlib.contextmanager

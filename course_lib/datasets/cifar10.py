@@ -1,12 +1,13 @@
 """CIFAR-10: 60,000 photographs of ten kinds of things, 32x32 RGB (Krizhevsky 2009).
 
 The official archive holds six pickles of 10,000 images. A pickle can run any code when it is
-loaded, so these are read by `read_pickle`, which knows data only.
+loaded, so these are read by `_DataOnly`, which knows data only.
 """
 
 import gzip
+import io
 import os
-import pickletools
+import pickle
 import shutil
 import tarfile
 import tempfile
@@ -47,7 +48,6 @@ DEVIATION = (62.9932, 62.0887, 66.7048)
 
 # A batch as pickled under Python 2 has 31 MB; one whose bytes were pickled as text has 45.
 MAX_FILE_BYTES = 128 * 2**20
-MAX_OPCODES = 1_000_000  # a batch has about 90,000
 
 
 def load() -> Dataset:
@@ -143,7 +143,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, list[int]]:
     batch = read_pickle(path.read_bytes())
     if not isinstance(batch, dict) or not {"data", "labels"} <= set(batch):
         raise ValueError("the file holds no 'data' and 'labels'")
-    pixels = _uint8_array(batch["data"])
+    pixels = batch["data"]
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        raise ValueError("the images are no NumPy array of type uint8")
     if pixels.shape != (ROWS, PIXELS):
         raise ValueError(f"the images have the shape {pixels.shape}, not {(ROWS, PIXELS)}")
     labels = batch["labels"]
@@ -155,121 +157,42 @@ def read_batch(path: Path) -> tuple[np.ndarray, list[int]]:
     return pixels.reshape(ROWS, 3, 32, 32), labels
 
 
-class _Object:
-    """What a batch asks a constructor for: kept as a note, never constructed."""
+class _DataOnly(pickle.Unpickler):
+    """Unpickles dicts, lists, numbers, strings and NumPy arrays; refuses every other name."""
 
-    __slots__ = ("constructor", "arguments", "state")
-
-    def __init__(self, constructor, arguments):
-        self.constructor, self.arguments, self.state = constructor, arguments, None
-
-
-_ARRAY = "numpy.core.multiarray _reconstruct"
-_CONSTRUCTORS = {
-    "numpy.core.multiarray _reconstruct": _ARRAY,
-    "numpy._core.multiarray _reconstruct": _ARRAY,  # written under NumPy 2
-    "numpy dtype": "numpy dtype",
-}
-_NAMES = {*_CONSTRUCTORS, "numpy ndarray", "_codecs encode"}
-_VALUES = {"BININT", "BININT1", "BININT2", "BINUNICODE", "BINSTRING", "SHORT_BINSTRING"}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_MARK = object()
-_MALFORMED = (LookupError, TypeError, AttributeError)
+    def find_class(self, module: str, name: str):
+        # NumPy 2 writes numpy._core where NumPy 1 wrote numpy.core.
+        allowed = {
+            "numpy.core.multiarray _reconstruct": np.ndarray((0,)).__reduce__()[0],
+            "numpy._core.multiarray _reconstruct": np.ndarray((0,)).__reduce__()[0],
+            "numpy ndarray": np.ndarray,
+            "numpy dtype": np.dtype,
+            "_codecs encode": _encode,  # how Python 3 writes bytes in an old protocol
+        }
+        wanted = f"{module} {name}"
+        if wanted not in allowed:
+            raise ValueError(f"the file asks for {wanted[:80]!r}, which no batch needs")
+        return allowed[wanted]
 
 
-def _uint8_array(noted) -> np.ndarray:
-    """The array that a note describes; ValueError unless it is a whole one of type uint8."""
-    if not isinstance(noted, _Object) or noted.constructor != _ARRAY or not noted.state:
-        raise ValueError("the images are no NumPy array")
-    try:
-        _, shape, dtype, column_major, data = noted.state
-        if dtype.arguments[0] != "u1":
-            raise ValueError("the images are not of type uint8")
-        array = np.frombuffer(data.encode("latin-1"), np.uint8)
-        return array.reshape(shape, order="F" if column_major else "C")
-    except _MALFORMED as error:
-        raise ValueError("the images are no NumPy array") from error
+def _encode(text: str, coding: str) -> bytes:
+    if coding != "latin1":  # `codecs.encode` itself would decompress, or import a codec
+        raise ValueError(f"the file asks for the coding {coding!r}, which no batch needs")
+    return text.encode("latin1")
 
 
 def read_pickle(raw: bytes):
-    """The plain data in a pickle of protocol 1 or 2: dicts, lists, tuples, strings, numbers.
+    """The plain data in a pickle; keys are str, whether Python 2 or 3 wrote them.
 
-    It carries out the few opcodes that a CIFAR-10 batch needs and calls nothing that the file
-    names: an array becomes a note of its parts. Strings are str, one character a byte, whether
-    Python 2 wrote bytes or Python 3 wrote text for `_codecs.encode(text, "latin1")`.
-    ValueError for anything else, for a truncated file and for garbage. Memory stays within a
-    small multiple of the file's size.
+    Nothing that the file names is imported or called, except what `_DataOnly` allows.
+    ValueError for anything else, for a truncated file and for garbage.
     """
     try:
-        return _run(raw)
-    except _MALFORMED as error:
+        batch = _DataOnly(io.BytesIO(raw), encoding="latin1").load()
+    except ValueError:
+        raise
+    except Exception as error:  # garbage makes the unpickler raise almost anything
         raise ValueError("the file is no pickle of a CIFAR-10 batch") from error
-
-
-def _run(raw: bytes):
-    stack, memo = [], {}
-
-    def since_mark() -> list:
-        start = len(stack) - 1
-        while stack[start] is not _MARK:  # an IndexError where there is none
-            start -= 1
-        items = stack[start + 1 :]
-        del stack[start:]
-        return items
-
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(raw)):
-        name = opcode.name
-        if count > MAX_OPCODES:
-            raise ValueError("the pickle is longer than any CIFAR-10 batch")
-        if name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name in _VALUES:
-            stack.append(argument)
-        elif name in _TUPLES:
-            size = _TUPLES[name]
-            items = stack[len(stack) - size :]
-            if len(items) != size:
-                raise LookupError
-            stack[len(stack) - size :] = [tuple(items)]
-        elif name == "REDUCE":
-            arguments, function = stack.pop(), stack.pop()
-            stack.append(_note(function, arguments))
-        elif name == "GLOBAL":
-            if argument not in _NAMES:
-                raise ValueError(f"the file asks for {argument[:80]!r}, which no batch needs")
-            stack.append(argument)
-        elif name == "BUILD":
-            state = stack.pop()
-            stack[-1].state = state  # only an _Object takes it
-        elif name == "MARK":
-            stack.append(_MARK)
-        elif name == "TUPLE":
-            stack.append(tuple(since_mark()))
-        elif name == "EMPTY_LIST":
-            stack.append([])
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name in ("APPEND", "APPENDS"):
-            items = [stack.pop()] if name == "APPEND" else since_mark()
-            list.extend(stack[-1], items)
-        elif name in ("SETITEM", "SETITEMS"):
-            items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else since_mark()
-            if len(items) % 2 or not all(isinstance(key, str) for key in items[::2]):
-                raise TypeError
-            dict.update(stack[-1], zip(items[::2], items[1::2], strict=True))
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name not in ("PROTO", "STOP"):
-            raise ValueError(f"the file uses the opcode {name}, which no batch needs")
-    return stack.pop()
-
-
-def _note(function, arguments):
-    if function == "_codecs encode" and arguments[1:] == ("latin1",):
-        return arguments[0]
-    if not isinstance(function, str):  # looked up, a tuple nested deep enough overflows the stack
-        raise TypeError
-    return _Object(_CONSTRUCTORS[function], arguments)
+    if isinstance(batch, dict):
+        batch = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
+    return batch

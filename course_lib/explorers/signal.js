@@ -219,7 +219,7 @@ function start(model, root) {
   let run = 0, shown = null, before = null, dragging = false;
   root.innerHTML = panel(`initializer-${Math.random()}`);
   // On each control itself, or JupyterLab takes its arrow keys.
-  for (const e of root.querySelectorAll("input, button, summary")) e.dataset.lmSuppressShortcuts = 1;
+  for (const e of root.querySelectorAll("input,button,summary")) e.dataset.lmSuppressShortcuts = 1;
 
   const paint = () => {
     find("figure").innerHTML = shown ? chart(shown, before, Math.max(root.clientWidth, 280)) : "";

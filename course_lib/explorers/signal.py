@@ -14,29 +14,6 @@ MOST_IMAGES = 64
 INITIALIZERS = ("glorot_uniform", "lecun_normal", "he_normal")
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 
-# The text colour of the book's theme, of JupyterLab's theme, or of whatever holds the widget.
-STYLE = """
-.signal-explorer { max-width: 50rem; line-height: 1.5;
-  color: var(--pst-color-text-base, var(--jp-content-font-color1, inherit)); }
-.signal-explorer fieldset, .signal-explorer div { display: flex; flex-wrap: wrap;
-  gap: .3rem 1.5rem; align-items: center; border: 0; padding: 0; margin: 0 0 .7rem; }
-.signal-explorer legend { font: inherit; padding: 0; margin: 0; }
-.signal-explorer label::first-letter { text-transform: uppercase; }
-.signal-explorer input { accent-color: #0072B2; vertical-align: middle; margin: 0; }
-.signal-explorer input[type=range] { display: block; width: 11rem; }
-.signal-explorer button { font: inherit; color: inherit; background: transparent;
-  border: 1px solid; border-radius: 4px; padding: .2rem .8rem; cursor: pointer; }
-.signal-explorer p { min-height: 3em; margin: 0 0 .7rem; }
-.signal-explorer figure { margin: 0; contain: inline-size; }
-.signal-explorer .grid { stroke: currentColor; opacity: .2; }
-.signal-explorer polyline { fill: none; stroke-width: 2; }
-.signal-explorer .pale { stroke-width: 5; opacity: .35; }
-.signal-explorer[aria-busy=true] figure::before { content: "computing \u2026"; float: right; }
-.signal-explorer svg { font-size: 12px; fill: currentColor; vertical-align: middle; }
-.signal-explorer span svg { width: 14px; height: 12px; }
-.signal-explorer th, .signal-explorer td { padding-right: 2rem; text-align: left; }
-"""
-
 
 class SignalExplorer(anywidget.AnyWidget):
     """Choose initialiser, depth, gain and BN; see size and differences of the signal by layer.
@@ -51,7 +28,7 @@ class SignalExplorer(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("signal.js")
-    _css = STYLE
+    _css = Path(__file__).with_name("signal.css")
 
     images = traitlets.Unicode().tag(sync=True)  # base64 of the pixels, row by row
     mean = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)

@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,11 @@ def test_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
+def test_folder_may_be_tried_by_several_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(settings.writable, [tmp_path] * 400)) == {tmp_path}
+
+
 def test_unwritable_folder_is_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -118,6 +124,6 @@ def test_unwritable_folder_is_one_clear_error(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(CourseError, match="Permission denied"):
         settings.writable(tmp_path)

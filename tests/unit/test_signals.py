@@ -13,16 +13,15 @@ def network(*chain, shape=(2, 2, 2)):
 
 
 def test_size_and_difference_by_hand():
-    """Two images, each of one colour: (1, 2) and (3, 2); kernel [[1, 0], [0, 2]], bias (0, 1)."""
-    model = network(layers.Conv2D(2, 1, name="conv"))
+    """Two images of two pixels: (1, 2) and (10, 2), (3, 2) and (10, 2)."""
+    model = network(layers.Conv2D(2, 1, name="conv"), shape=(1, 2, 2))
     model.get_layer("conv").set_weights([np.array([[[[1, 0], [0, 2]]]]), np.array([0, 1])])
-    images = np.empty((2, 2, 2, 2), "float32")
-    images[0], images[1] = (1, 2), (3, 2)
+    images = np.array([[[[1, 2], [10, 2]]], [[[3, 2], [10, 2]]]], "float32")
     (signal,) = signals.forward(model, images, ["conv"])
     assert signal.layer == "conv"
-    # Outputs (1, 5) and (3, 5): the second unit is large and tells the images apart not at all.
-    assert signal.size == pytest.approx(np.sqrt((1 + 25 + 9 + 25) / 4))
-    assert signal.difference == pytest.approx(np.sqrt((1 + 0) / 2))
+    # Outputs (1, 5), (10, 5) and (3, 5), (10, 5): only one unit in four tells the images apart.
+    assert signal.size == pytest.approx(np.sqrt((1 + 25 + 100 + 25 + 9 + 25 + 100 + 25) / 8))
+    assert signal.difference == pytest.approx(np.sqrt((1 + 0 + 0 + 0) / 4))
 
 
 def test_names_are_answered_in_their_order():

@@ -13,6 +13,7 @@ import pytest
 from course_lib import __main__ as cli
 from course_lib import checkpoints, datasets, experiments, records, settings, training
 from course_lib.datasets import synthetic
+from course_lib.models import squeezenet
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
 
@@ -20,8 +21,9 @@ from course_lib.settings import CourseError
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ID = "squeezenet/bn"
-# Three steps an epoch, the last of two images; three epochs.
+# Three steps an epoch, the last of two images; three epochs; and a net that compiles quickly.
 TINY = {"images": 130, "test_images": 20, "epochs": 3}
+FIRES = ((16, 64), (16, 64))
 
 
 @pytest.fixture(scope="module")
@@ -29,69 +31,17 @@ def drawn():
     return synthetic.load(images=200, test_images=50)
 
 
+def make_tiny(patch, drawn):
+    patch.setitem(settings.PROFILES, "ci", replace(settings.PROFILES["ci"], **TINY))
+    patch.setattr(datasets, "load", lambda name: drawn)
+    patch.setattr(squeezenet, "FIRES", FIRES)
+
+
 @pytest.fixture
 def tiny(monkeypatch, drawn, folders):
-    """Profile ci on 130 drawn images; the folder of local runs."""
-    monkeypatch.setitem(settings.PROFILES, "ci", replace(settings.PROFILES["ci"], **TINY))
-    monkeypatch.setattr(datasets, "load", lambda name: drawn)
+    """Profile ci on 130 drawn images and a net of two fires; the folder of local runs."""
+    make_tiny(monkeypatch, drawn)
     return settings.runs_dir()
-
-
-def numbered(count=20):
-    """Images that can be told apart, each with a label of its own."""
-    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    labels = np.arange(count)
-    return datasets.Dataset("numbered", ("any",), pixels, labels, pixels[:2], labels[:2])
-
-
-def epochs(data, experiment, seed, start=0, number=2):
-    """The batches of some epochs, a list per epoch."""
-    stream = training.batches(data, experiment, seed, start)
-    steps = training.steps_per_epoch(len(data.x_train), experiment.batch)
-    return [[next(stream) for _ in range(steps)] for _ in range(number)]
-
-
-@pytest.fixture
-def experiment():
-    return replace(experiments.get(ID), batch=8)
-
-
-def test_every_epoch_shows_each_image_once_in_another_order(experiment):
-    shown = [
-        [len(y) for _, y in epoch] + [list(np.concatenate([y for _, y in epoch]))]
-        for epoch in epochs(numbered(), experiment, seed=1, number=3)
-    ]
-    assert all(sizes == [8, 8, 4] for *sizes, _ in shown)
-    orders = [order for *_, order in shown]
-    assert all(sorted(order) == list(range(20)) for order in orders)
-    assert len({tuple(order) for order in [*orders, range(20)]}) == 4
-    assert training.steps_per_epoch(50_000, 64) == 782
-
-
-def test_a_batch_is_a_function_of_seed_epoch_and_step(experiment):
-    data = numbered()
-    first, again = (epochs(data, experiment, seed=1, number=3) for _ in range(2))
-    later = epochs(data, experiment, seed=1, start=2, number=1)
-    other = epochs(data, experiment, seed=2, number=1)
-    for a, b in [*zip(first[1], again[1], strict=True), *zip(first[2], later[0], strict=True)]:
-        np.testing.assert_array_equal(a[0], b[0])
-        np.testing.assert_array_equal(a[1], b[1])
-    assert (first[0][0][1] != other[0][0][1]).any(), "another seed, another order"
-    by_label = [dict(zip(np.concatenate([y for _, y in e]), np.concatenate([x for x, _ in e]),
-                         strict=True)) for e in first]  # fmt: skip
-    moved = [k for k in range(20) if (by_label[0][k] != by_label[1][k]).any()]
-    assert len(moved) > 15, "each epoch augments anew"
-
-
-def test_batches_are_standardised_and_leave_the_data_alone(experiment):
-    data = numbered()
-    before = data.x_train.copy()
-    (batch, *_), _ = epochs(data, replace(experiment, augmentation={}), seed=0)
-    expected = (before[batch[1]] - np.array(experiment.mean)) / np.array(experiment.deviation)
-    assert batch[0].dtype == np.float32 and batch[0].shape == (8, 8, 8, 3)
-    np.testing.assert_allclose(batch[0], expected, rtol=1e-5, atol=1e-5)
-    epochs(data, experiment, seed=0)
-    np.testing.assert_array_equal(data.x_train, before)
 
 
 def test_network_is_compiled_with_the_optimizer_of_the_protocol():
@@ -108,8 +58,7 @@ def uninterrupted(drawn, tmp_path_factory):
     """A whole run of three epochs, its folder and its checkpoint."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(settings.PROFILES, "ci", replace(settings.PROFILES["ci"], **TINY))
-        patch.setattr(datasets, "load", lambda name: drawn)
+        make_tiny(patch, drawn)
         run = training.run(ID, profile="ci", seed=3, folder=folder)
     return SimpleNamespace(run=run, folder=folder, arrays=arrays(folder))
 
@@ -146,9 +95,11 @@ import os, signal, sys
 from dataclasses import replace
 from course_lib import __main__, datasets, settings, training
 from course_lib.datasets import synthetic
+from course_lib.models import squeezenet
 drawn = synthetic.load(images=200, test_images=50)
 datasets.load = lambda name: drawn
 settings.PROFILES["ci"] = replace(settings.PROFILES["ci"], **{tiny})
+squeezenet.FIRES = {fires}
 
 class Progress(training.Progress):
     def on_train_batch_end(self, batch, logs=None):
@@ -175,7 +126,7 @@ __main__.main()
 def test_run_killed_with_kill_9_resumes_to_the_same_weights(
     uninterrupted, tiny, monkeypatch, capsys, when
 ):
-    doomed = DOOMED.format(tiny=TINY, id=ID, when=when)
+    doomed = DOOMED.format(tiny=TINY, fires=FIRES, id=ID, when=when)
     done = subprocess.run(
         [sys.executable, "-c", doomed], cwd=settings.ROOT, capture_output=True, text=True
     )
