@@ -27,12 +27,13 @@ class Signal:
 
 def forward(model, images, names) -> list[Signal]:
     """The signal after each layer in `names`. images: (count, height, width, 3), standardised."""
-    probe = keras.Model(model.input, [model.get_layer(name).output for name in names])
-    outputs = [np.asarray(x, dtype=np.float64) for x in probe(images, training=True)]
-    return [
-        Signal(name, float(np.sqrt(np.mean(x**2))), float(np.sqrt(np.mean(x.var(axis=0)))))
-        for name, x in zip(names, outputs, strict=True)
-    ]
+    probe = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
+    passed = probe(images, training=True)
+    found = []
+    for name in names:
+        x = np.asarray(passed[name], dtype=np.float64)
+        found.append(Signal(name, float(np.sqrt(np.mean(x**2))), float(np.sqrt(x.var(0).mean()))))
+    return found
 
 
 def gradients(model, images, labels) -> dict[str, float]:

@@ -100,6 +100,18 @@ def test_no_line_is_left_out_when_there_are_more_than_colours():
     assert set(names) <= set(texts(drawn))
 
 
+def test_what_is_not_recorded_is_said_and_takes_no_ones_colour():
+    """A line keeps its colour whether or not the one before it is recorded."""
+    drawn = [
+        plots.curves({"a": first, "b": HISTORY}, label="accuracy", alt="x", caption="Why.")
+        for first in ([], HISTORY)
+    ]
+    assert "not recorded yet: a" in drawn[0].caption.lower() and "a" not in texts(drawn[0])
+    assert drawn[0].caption.startswith("Why.") and drawn[1].caption == "Why."
+    assert all(plots.COLOURS[1].lower() in figure.svg.lower() for figure in drawn)
+    assert plots.COLOURS[0].lower() not in drawn[0].svg.lower()
+
+
 def test_training_curve_is_dashed_and_test_curve_solid():
     assert "stroke-dasharray" in both().svg
     lines = re.findall(r'style="fill: none; stroke: (#\w+)[^"]*"', curves().svg, re.I)
