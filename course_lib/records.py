@@ -8,7 +8,7 @@ import json
 import math
 import os
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
 
 from course_lib import experiments, settings
 from course_lib.settings import CourseError
@@ -242,8 +242,13 @@ def compare(a, b, profile: str | None = None) -> str:
         return f"{start}, undecided (one seed)."
     if stdev(first) == stdev(second) == 0:
         return f"{start}, the same in every run on each side."
-    from scipy.stats import ttest_ind
+    from scipy.stats import t
 
-    low, high = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    errors = [variance(side) / len(side) for side in (first, second)]
+    # Welch and Satterthwaite's degrees of freedom: the two sides need not spread alike.
+    freedom = sum(errors) ** 2 / sum(
+        e**2 / (len(side) - 1) for e, side in zip(errors, (first, second), strict=True)
+    )
+    low, high = t.interval(0.95, freedom, loc=gap, scale=math.sqrt(sum(errors)))
     verdict = "undecided" if low <= 0 <= high else "better" if gap > 0 else "worse"
     return f"{start}, 95 % interval {low:+.2f} to {high:+.2f}: {verdict}."
