@@ -1,6 +1,7 @@
 """The command line: python -m course_lib list | show | run | prepare."""
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -83,7 +84,9 @@ def list_(args) -> None:
         reported = f"{row['reported']} ({row['source']})" if row["reported"] else "our own control"
         print(f"    reported: {reported}")
         for found in row["records"]:
-            print(f"    recorded, {found['profile']}: {records.spread(found['final'])} %")
+            seeds = ", ".join(map(str, found["seeds"]))
+            accuracy = records.spread(found["final"])
+            print(f"    recorded, {found['profile']}: {accuracy} % (seeds {seeds})")
         if not row["records"]:
             print("    not recorded yet")
 
@@ -112,23 +115,24 @@ def show(args) -> None:
 
 def expected_seconds(experiment, profile) -> float:
     """How long a run will take: as its last record of that profile did, else a first guess."""
-    recorded = records.load(experiment, profile.name) if profile.name != "ci" else []
-    if recorded:
-        return sum(recorded[-1]["seconds_per_epoch"])
+    with contextlib.suppress(CourseError, IndexError):
+        return sum(records.load(experiment, profile.name)[-1]["seconds_per_epoch"])
     images = profile.images or 50_000
     epochs = profile.epochs or experiment.epochs
     return 3 * experiment.macs * images * epochs / GUESS
 
 
 def run(args) -> None:
-    chosen = [experiments.get(id) for id in args.ids]
+    for id in args.ids:
+        experiments.get(id)  # before anything else is said or done
     profile = settings.profile(args.profile)
-    seeds = [settings.whole_number(s, "--seeds") for s in args.seeds or [str(settings.seed())]]
+    seeds = [settings.seed_from(s, "--seeds") for s in args.seeds or [settings.seed()]]
     jobs = settings.whole_number(args.jobs, "--jobs", least=1)
-    minutes = settings.positive(args.minutes, "--minutes") if args.minutes else None
+    minutes = settings.positive(args.minutes, "--minutes") if args.minutes is not None else None
     if args.publish and profile.name == "ci":
         raise CourseError("runs of the ci profile are smoke tests on drawn images: not published")
-    runs = [(e, seed) for seed in seeds for e in chosen]  # one seed of each first
+    runs = [(id, seed) for seed in seeds for id in args.ids]  # one seed of each first
+    runs = [(experiments.get(id), seed) for id, seed in dict.fromkeys(runs)]
     todo = [r for r in runs if not recorded(*r, profile, args.publish)]
     if len(runs) > len(todo):
         print(f"{len(runs) - len(todo)} of {len(runs)} recorded already")
@@ -147,6 +151,9 @@ def run(args) -> None:
     else:
         with ThreadPoolExecutor(jobs) as pool:
             results = list(pool.map(lambda r: subprocess_of(*r, profile, deadline, args), todo))
+    if None in results:
+        failed = [f"{e.id} seed {s}" for (e, s), r in zip(todo, results, strict=True) if r is None]
+        raise CourseError(f"failed: {', '.join(failed)}; what went wrong stands above")
     if not all(results):
         again = "python -m course_lib run " + " ".join(sys.argv[2:])
         print(f"{results.count(False)} not finished; to go on, run again:\n  {again}")
@@ -154,6 +161,8 @@ def run(args) -> None:
 
 def recorded(experiment, seed, profile, publish) -> bool:
     """Is that run recorded? With `publish`, a finished local record is published on the way."""
+    if publish and has_weights(profile, seed) and not weights_of(experiment).exists():
+        return False  # where the run's checkpoint is there, nothing is trained again
     published = records.path(experiment.id, profile.name, seed)
     local = records.path(experiment.id, profile.name, seed, settings.runs_dir())
     for file in (published, local):
@@ -171,6 +180,16 @@ def recorded(experiment, seed, profile, publish) -> bool:
     return False
 
 
+def has_weights(profile, seed: int) -> bool:
+    """Does a published run of that profile and seed carry its weights?"""
+    return profile.name == "full" and seed == 0
+
+
+def weights_of(experiment):
+    """The file of an experiment's published weights."""
+    return settings.WEIGHTS_DIR / f"{experiment.id}.safetensors"
+
+
 def one(experiment, seed, profile, deadline, publish) -> bool:
     """Run and record one experiment; False if time ran out before it was finished."""
     minutes = (deadline - time.monotonic()) / 60 if deadline else None
@@ -184,16 +203,15 @@ def one(experiment, seed, profile, deadline, publish) -> bool:
     if result.finished:
         if publish:
             print(records.write(result.record))
-            if profile.name == "full" and seed == 0:
-                weights = settings.WEIGHTS_DIR / f"{experiment.id}.safetensors"
-                print(checkpoints.save_weights(result.model, weights))
+            if has_weights(profile, seed):
+                print(checkpoints.save_weights(result.model, weights_of(experiment)))
         else:
             print(records.path(experiment.id, profile.name, seed, settings.runs_dir()))
     return result.finished
 
 
-def subprocess_of(experiment, seed, profile, deadline, args) -> bool:
-    """The same in a process of its own, so that several run side by side."""
+def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
+    """The same in a process of its own, so that several run side by side; None if it failed."""
     minutes = (deadline - time.monotonic()) / 60 if deadline else None
     if minutes is not None and minutes <= 0:
         return False
@@ -205,7 +223,7 @@ def subprocess_of(experiment, seed, profile, deadline, args) -> bool:
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     print(done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "", flush=True)
-    return done.returncode == 0 and "to go on, run again" not in done.stdout
+    return "to go on, run again" not in done.stdout if done.returncode == 0 else None
 
 
 def prepare(args) -> None:
@@ -224,7 +242,7 @@ def main() -> int:
         args = parser().parse_args()
         {"list": list_, "show": show, "run": run, "prepare": prepare}[args.command](args)
     except CourseError as error:
-        print(f"course_lib: {error}", file=sys.stderr)
+        print("course_lib:", *str(error).split(), file=sys.stderr)  # one line, whatever it quotes
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -6,9 +6,11 @@ optimizer after a completed epoch. NumPy's .npz carries a checksum per array, wh
 verifies, so a damaged file is noticed and the one before it is used.
 """
 
+import contextlib
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +41,8 @@ def save(model, folder: Path, state: dict) -> None:
             os.replace(folder / NEWEST, folder / BEFORE)
         os.replace(part, folder / NEWEST)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise CourseError(
             f"cannot write a checkpoint to {folder}: {error.strerror}; "
             "the one before is kept: make room, then run the same command again"
@@ -50,17 +53,21 @@ def load(model, folder: Path, config_hash: str) -> dict | None:
     """Restore the newest whole checkpoint of that configuration; its state, or None if none."""
     for name in (NEWEST, BEFORE):
         try:
-            with np.load(folder / name) as file:
+            with open(folder / name, "rb") as opened, np.load(opened) as file:
                 state = json.loads(str(file["state"]))
+                made_for = state["config_hash"]
                 arrays = [file[f"v{k}"] for k in range(len(file.files) - 1)]
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        # What a damaged zip archive raises depends on the byte.
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError,
+                NotImplementedError, zipfile.BadZipFile, zlib.error):  # fmt: skip
             print(f"{folder / name} is damaged; going back to the one before it")
+            (folder / name).unlink()  # or saving would put it in the place of the whole one
             continue
         variables = _variables(model)
         fits = [v.shape for v in variables] == [a.shape for a in arrays]
-        if state["config_hash"] != config_hash or not fits:
+        if made_for != config_hash or not fits:
             continue  # of another version of the experiment: start afresh
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
@@ -72,14 +79,19 @@ def save_weights(model, file: Path) -> Path:
     """Write the weights as float16 safetensors: half the size, and no code inside."""
     from safetensors.numpy import save
 
-    arrays = {w.path: np.asarray(w, dtype=np.float16) for w in model.weights}
+    exact = {w.path: np.asarray(w) for w in model.weights}
+    large = [k for k, a in exact.items() if abs(a).max(initial=0) > np.finfo(np.float16).max]
+    if large:
+        raise CourseError(f"{large[0]} is too large for float16: not written to {file}")
+    arrays = {k: a.astype(np.float16) for k, a in exact.items()}
     part = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(save(arrays))
         os.replace(part, file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise CourseError(f"cannot write {file}: {error.strerror}") from error
     return file
 

@@ -35,8 +35,11 @@ def parameters(model) -> Parameters:
 def layer_macs(layer) -> int:
     """Multiply-accumulates of one layer for one image; 0 for all but convolution and dense."""
     kind = type(layer).__name__
-    if kind == "Conv2D":  # every output value is a dot product over kernel x input channels
-        return prod(layer.output.shape[1:]) * prod(layer.kernel.shape[:3])
+    if kind in ("Conv2D", "DepthwiseConv2D"):  # every weight is used once at every place
+        return prod(layer.output.shape[1:3]) * prod(layer.kernel.shape)
+    if kind == "SeparableConv2D":
+        weights = prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape)
+        return prod(layer.output.shape[1:3]) * weights
     if kind == "Dense":
         return prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
     return 0

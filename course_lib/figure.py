@@ -6,7 +6,6 @@ white and on black, in the book, in JupyterLab and in Colab.
 
 import html
 import inspect
-import re
 from dataclasses import dataclass
 
 
@@ -21,7 +20,7 @@ class Figure:
 
     def _repr_html_(self) -> str:
         label = html.escape(self.alt, quote=True)
-        svg = re.sub(r"<svg\b", f'<svg role="img" aria-label="{label}"', self.svg, count=1)
+        svg = self.svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
         return (
             '<figure class="course-figure" style="margin:1em 0;overflow-x:auto">'

@@ -5,6 +5,7 @@ Every function returns a `Figure`: inline SVG whose text and axes take the page'
 
 import io
 import re
+from itertools import cycle
 
 import matplotlib
 import numpy as np
@@ -90,7 +91,7 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         canvas, axes = _canvas()
         axis = axes[0, 0]
         ends = []
-        for colour, (name, runs) in zip(COLOURS, histories.items(), strict=False):
+        for colour, (name, runs) in zip(cycle(COLOURS), histories.items(), strict=False):
             runs = runs if isinstance(runs, list) else [runs]
             if not runs:  # keeps its place and its colour among the others
                 caption = f"{caption} Not recorded yet: {name}.".strip()
@@ -126,7 +127,7 @@ def layers(series: dict, names, *, label, alt, caption="", unit=None):
         axis.set_yscale("log")
         ends = []
         at = np.arange(len(names))
-        for colour, (name, rows) in zip(COLOURS, series.items(), strict=False):
+        for colour, (name, rows) in zip(cycle(COLOURS), series.items(), strict=False):
             rows = np.atleast_2d(np.asarray(rows, dtype=float))
             middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
             axis.plot(at, middle, color=colour, marker="o", markersize=4)

@@ -65,7 +65,7 @@ class Progress(keras.callbacks.Callback):
             self.bar.set_postfix_str(result)
         self._say(f"epoch {epoch + 1} of {self.epochs}, {result}")
 
-    def on_train_end(self, logs=None):
+    def close(self):
         if self.bar is not None:
             self.bar.close()
 

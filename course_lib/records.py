@@ -3,6 +3,7 @@
 `data/records/<experiment>/<profile>-seed<seed>.json`. Figures in the book come from these files.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -85,8 +86,12 @@ def check(record: dict, where: str = "the record") -> None:
     for field, kind in FIELDS.items():
         if not isinstance(record.get(field), kind):
             raise CourseError(f"{where}: field {field!r} is missing or is not a {kind.__name__}")
-    experiment = experiments.get(record["experiment"])
-    config = configuration(experiment, settings.profile(record["profile"]))
+    try:
+        experiment = experiments.get(record["experiment"])
+        profile = settings.profile(record["profile"])
+    except CourseError as error:
+        raise CourseError(f"{where}: {error}") from error
+    config = configuration(experiment, profile)
     if record["config"] != config or record["config_hash"] != digest(config):
         differs = [k for k in config if record["config"].get(k) != config[k]] or ["config_hash"]
         raise CourseError(
@@ -94,9 +99,10 @@ def check(record: dict, where: str = "the record") -> None:
             f"(differs in {', '.join(differs)}): record the run again"
         )
     for curve in CURVES:
-        values = record["history"].get(curve, [])
-        if len(values) != config["epochs"]:
-            raise CourseError(f"{where}: {curve} has {len(values)} of {config['epochs']} epochs")
+        values = record["history"].get(curve)
+        numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
+        if not numbers or len(values) != config["epochs"]:
+            raise CourseError(f"{where}: {curve} is not {config['epochs']} numbers, one an epoch")
     bad = _not_finite(record)
     if bad:
         raise CourseError(f"{where}: {bad} is not a finite number")
@@ -125,7 +131,8 @@ def write_text(target: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(part, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise CourseError(
             f"cannot write {target}: {error.strerror}; nothing was changed: "
             "make room or choose another folder, then run the same command again"
@@ -134,8 +141,8 @@ def write_text(target: Path, text: str) -> None:
 
 def write(record: dict, folder: Path | None = None) -> Path:
     """Check a record and write it below `folder`, by default among the published ones."""
-    target = path(record["experiment"], record["profile"], record["seed"], folder)
     check(record, "this run's record")
+    target = path(record["experiment"], record["profile"], record["seed"], folder)
     write_text(target, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return target
 
@@ -168,11 +175,11 @@ def percent(records: list[dict], which: str = "final") -> list[float]:
 
 
 def spread(values: list[float]) -> str:
-    """`mean ± standard deviation (n)`; one value alone has no deviation."""
+    """`mean ± standard deviation`; one value alone has no deviation."""
     if not values:
         return "not recorded yet"
     deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{mean(values):.2f}{deviation} ({len(values)})"
+    return f"{mean(values):.2f}{deviation}"
 
 
 def table(ids=None, profile: str | None = None):
@@ -183,11 +190,12 @@ def table(ids=None, profile: str | None = None):
     for experiment in map(experiments.get, ids or experiments.ids()):
         runs = load(experiment, profile)
         rows[experiment.id] = {
-            "parameters": f"{experiment.parameters.total:,}",
-            "reported": experiment.reported.text if experiment.reported else "our control",
-            "profile": runs[0]["profile"] if runs else "",
-            "last epoch, % (seeds)": spread(percent(runs)),
+            "last epoch, %": spread(percent(runs)),
             "best epoch, %": spread(percent(runs, "best")),
+            "seeds": len(runs),
+            "profile": runs[0]["profile"] if runs else "",
+            "reported": experiment.reported.text if experiment.reported else "our control",
+            "parameters": f"{experiment.parameters.total:,}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

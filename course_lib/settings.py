@@ -8,9 +8,10 @@
 | COURSE_RUNS_DIR   | local runs and their checkpoints | `data/runs`, not committed   |
 """
 
-import difflib
 import os
+import tempfile
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,23 +74,32 @@ PROFILES = {
 
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:
     """An error that names the valid choices closest to `wrong`, best first."""
-    choices = list(choices)
-    # A distance on lower case, so that "BN" still finds "bn"; fall back to the first choices.
-    by_lower = {c.lower(): c for c in choices}
-    close = difflib.get_close_matches(wrong.lower(), by_lower, n=limit, cutoff=0.4)
-    names = [by_lower[c] for c in close] or choices[:limit]
+
+    def likeness(choice: str) -> float:
+        # Whole ids that share a family look alike, so the names after the slash count as well.
+        pairs = [(wrong, choice), (wrong.split("/")[-1], choice.split("/")[-1])]
+        ratios = [SequenceMatcher(None, a.lower(), b.lower()).ratio() for a, b in pairs]
+        return max(ratios[0], ratios[1] + 0.1)
+
+    names = sorted(choices, key=likeness, reverse=True)[:limit]
     return CourseError(f"no {what} {wrong!r}; did you mean {' or '.join(names)}?")
 
 
-def whole_number(text: str, what: str, least: int = 0) -> int:
-    """`text` as an integer of at least `least`; anything else is a CourseError."""
+def whole_number(text, what: str, least: int = 0, most: int | None = None) -> int:
+    """`text` as an integer from `least` to `most`; anything else is a CourseError."""
     try:
         number = int(text)
     except ValueError:
         number = None
-    if number is None or number < least:
-        raise CourseError(f"{what} must be a whole number from {least}, not {text!r}")
+    if number is None or number < least or (most is not None and number > most):
+        upper = "" if most is None else f" to {most}"
+        raise CourseError(f"{what} must be a whole number from {least}{upper}, not {text!r}")
     return number
+
+
+def seed_from(text, what: str) -> int:
+    """`text` as a seed; NumPy's and Keras' generators take 32 bits."""
+    return whole_number(text, what, most=2**32 - 1)
 
 
 def positive(text: str, what: str) -> float:
@@ -105,7 +115,8 @@ def positive(text: str, what: str) -> float:
 
 def profile(name: str | None = None) -> Profile:
     """The profile called `name`, else the one in COURSE_PROFILE, else `quick`."""
-    name = name or os.environ.get("COURSE_PROFILE") or "quick"
+    if name is None:
+        name = os.environ.get("COURSE_PROFILE") or "quick"
     if name not in PROFILES:
         raise nearest(name, PROFILES, "profile")
     return PROFILES[name]
@@ -113,7 +124,7 @@ def profile(name: str | None = None) -> Profile:
 
 def seed() -> int:
     """The seed in COURSE_SEED, else 0."""
-    return whole_number(os.environ.get("COURSE_SEED") or "0", "COURSE_SEED")
+    return seed_from(os.environ.get("COURSE_SEED") or "0", "COURSE_SEED")
 
 
 def data_dir() -> Path:
@@ -127,16 +138,19 @@ def runs_dir() -> Path:
 
 
 def _folder(variable: str, default: str) -> Path:
-    return Path(os.environ.get(variable) or ROOT / "data" / default).expanduser().resolve()
+    folder = os.environ.get(variable) or ROOT / "data" / default
+    try:
+        return Path(folder).expanduser().resolve()
+    except RuntimeError as error:  # the home of an unknown user
+        raise CourseError(f"{variable} is no folder: {folder}; name another") from error
 
 
 def writable(folder: Path) -> Path:
     """`folder`, made if needed; a CourseError when it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise CourseError(
             f"cannot write to {folder}: {error.strerror}; choose another folder with "

@@ -4,6 +4,7 @@ Measured in training mode, so that batch normalisation uses the batch's own stat
 in the first training step (Glorot and Bengio 2010, section 4; Ioffe and Szegedy 2015).
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,22 @@ class Signal:
     difference: float
 
 
+@contextmanager
+def _unchanged(model):
+    """In training mode BN counts on and dropout draws on: put all of it back afterwards."""
+    before = [np.asarray(v).copy() for v in model.variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.variables, before, strict=True):
+            variable.assign(value)
+
+
 def forward(model, images, names) -> list[Signal]:
     """The signal after each layer in `names`. images: (count, height, width, 3), standardised."""
     probe = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
-    passed = probe(images, training=True)
+    with _unchanged(model):
+        passed = probe(images, training=True)
     found = []
     for name in names:
         x = np.asarray(passed[name], dtype=np.float64)
@@ -47,7 +60,7 @@ def gradients(model, images, labels) -> dict[str, float]:
 
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     kernels = [layer.kernel.value for layer in convolutions]
-    with tf.GradientTape() as tape:
+    with _unchanged(model), tf.GradientTape() as tape:
         probabilities = model(images, training=True)
         loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
         loss = tf.reduce_mean(loss)

@@ -136,7 +136,7 @@ def run(
     """
     experiment = experiments.get(getattr(experiment, "id", experiment))
     profile = settings.profile(profile)
-    seed = settings.seed() if seed is None else seed
+    seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
     live = bool(changes or data or images or test_images or epochs)
     if live and folder:
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
@@ -179,7 +179,9 @@ def run(
 def _fit(experiment, model, data, seed, done, epochs, keep):
     steps = steps_per_epoch(len(data.x_train), experiment.batch)
     x_test = augment.standardise(data.x_test, experiment.mean, experiment.deviation)
-    with contextlib.suppress(TimeoutError):  # the last whole epoch is in the checkpoint
+    progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done)
+    # Whatever ends it, the bar is closed; after a time-out the checkpoint has the last epoch.
+    with contextlib.closing(progress), contextlib.suppress(TimeoutError):
         model.fit(
             batches(data, experiment, seed, done),
             shuffle=False,  # `batches` has shuffled
@@ -191,7 +193,7 @@ def _fit(experiment, model, data, seed, done, epochs, keep):
             verbose=0,
             callbacks=[
                 keras.callbacks.LearningRateScheduler(lambda epoch, _: experiment.schedule(epoch)),
-                Progress(f"{experiment.id}, seed {seed}", steps, epochs, done),
+                progress,
                 keep,
             ],
         )

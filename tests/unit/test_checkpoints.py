@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 
@@ -135,6 +136,19 @@ def test_damaged_newest_does_not_push_out_the_whole_one_before(saved):
     checkpoints.save(model, folder, {"config_hash": HASH, "epoch": 2})
     truncate(folder / checkpoints.NEWEST)
     assert checkpoints.load(network(), folder, HASH)["epoch"] == 1
+
+
+def test_checkpoint_that_cannot_be_read_just_now_is_not_thrown_away(saved, monkeypatch):
+    """A disk or network that fails for a moment is no damage to the file."""
+    folder, _ = saved
+
+    def fails(*args, **options):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, contextlib.suppress(CourseError):
+        patch.setattr(np, "load", fails)
+        checkpoints.load(network(), folder, HASH)
+    assert checkpoints.load(network(), folder, HASH)["epoch"] == 2
 
 
 def test_checkpoint_of_another_configuration_or_network_is_left_alone(saved):

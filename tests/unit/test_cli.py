@@ -72,7 +72,7 @@ def test_list_names_every_experiment_with_counts_and_results(course, make_record
     assert (status, err) == (0, "")
     assert all(f"{id}: {experiments.get(id).question}" in out for id in experiments.ids())
     assert "741,088 parameters (735,116 trainable, 5,972 not), 13.1 MMAC" in out
-    assert out.count("recorded, quick: 40.00 (1) %") == 1
+    assert out.count("recorded, quick: 40.00 % (seeds 0)") == 1
     assert out.count("not recorded yet") == len(experiments.ids()) - 1
     assert "our own control" in out and "85 % and more" in out
 
