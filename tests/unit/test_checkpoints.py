@@ -1,5 +1,7 @@
+import builtins
 import contextlib
 import errno
+import io
 import os
 
 import numpy as np
@@ -146,7 +148,8 @@ def test_checkpoint_that_cannot_be_read_just_now_is_not_thrown_away(saved, monke
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch, contextlib.suppress(CourseError):
-        patch.setattr(np, "load", fails)
+        patch.setattr(builtins, "open", fails)
+        patch.setattr(io, "open", fails)
         checkpoints.load(network(), folder, HASH)
     assert checkpoints.load(network(), folder, HASH)["epoch"] == 2
 

@@ -115,6 +115,7 @@ def test_pair_is_at_chance_for_histograms_and_clear_to_a_neighbourhood(pair):
     assert ((across > down) == labels).mean() > 0.98
 
 
+@pytest.mark.slow
 def test_linear_model_stays_far_below_features_of_3x3_neighbourhoods(data):
     linear = RidgeClassifier(alpha=1000).fit(pixels(data.x_train), data.y_train)
     on_pixels = linear.score(pixels(data.x_test), data.y_test)
