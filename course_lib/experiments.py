@@ -97,6 +97,7 @@ _NAMES = {
     "initializer": "initialiser of the convolutions",
     "l2": "L2 weight decay on the convolutions",
     "bn": "batch normalisation after each convolution",
+    "head_relu": "ReLU after the last convolution",
 }
 
 
@@ -191,7 +192,7 @@ _bn = _variant(
     parameters=Parameters(741_088, 735_116, 5_972),
     reported=Reported("86 % and more; still overfits", S1, 86.0),
 )
-_variant(
+_he = _variant(
     _plain,
     "he",
     "Is the initialiser alone the cure?",
@@ -212,6 +213,20 @@ _variant(
     bn=True,
     parameters=Parameters(741_088, 735_116, 5_972),
     note="A control of ours: the article adds BN to a net that already learns.",
+)
+_variant(
+    _plain,
+    "plain-linear-head",
+    "Is the ReLU after the last convolution what keeps plain SqueezeNet at 10 %?",
+    head_relu=False,
+    note="A control of ours: the last ReLU is a second suspect.",
+)
+_variant(
+    _he,
+    "he-linear-head",
+    "Does He initialisation do better without the ReLU after the last convolution?",
+    head_relu=False,
+    note="A control of ours: the last ReLU is a second suspect.",
 )
 
 

@@ -124,7 +124,7 @@ def run(
     minutes=None,
     **changes,
 ) -> Run:
-    """Train `experiment` (or an id) and return a Run.
+    """Train `experiment` (or an id, or `dataclasses.replace(...)` of one) and return a Run.
 
     profile, seed: default to COURSE_PROFILE and COURSE_SEED.
     images, test_images, epochs: less than the profile's, for a live cell that is in a hurry.
@@ -134,10 +134,12 @@ def run(
     minutes: stop in time, with a checkpoint.
     changes: go to the builder, `run(experiment, block=my_block)`; such a run has no record.
     """
-    experiment = experiments.get(getattr(experiment, "id", experiment))
+    if isinstance(experiment, str):
+        experiment = experiments.get(experiment)
     profile = settings.profile(profile)
     seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
     live = bool(changes or data or images or test_images or epochs)
+    live = live or experiment != experiments.get(experiment.id)
     if live and folder:
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
     # The budget of the `ci` profile is smaller than any live cell asks for.

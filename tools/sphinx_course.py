@@ -1,7 +1,7 @@
 """The book's own Sphinx extension.
 
-- `{course-figure} module.function`, a directive: the inline SVG that a function of course_lib
-  returns, drawn anew at every build.
+- `{course-figure} module.function`, a directive: the inline SVG that the function returns, drawn
+  anew at every build.
 - A line on every chapter that says under which profile its live cells ran.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
 - Small mends: roles in the list of sources, the cover's <title>.
@@ -18,13 +18,13 @@ from course_lib.figure import Figure
 
 
 class CourseFigure(SphinxDirective):
-    """`course-figure` with one argument, module.function below course_lib, called without any."""
+    """`course-figure` with one argument, module.function, which is called without any."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         module, _, function = self.arguments[0].rpartition(".")
-        figure: Figure = getattr(importlib.import_module(f"course_lib.{module}"), function)()
+        figure: Figure = getattr(importlib.import_module(module), function)()
         return [nodes.raw("", figure._repr_html_(), format="html")]
 
 

@@ -143,9 +143,9 @@ def read_batch(path: Path) -> tuple[np.ndarray, list[int]]:
     batch = read_pickle(path.read_bytes())
     if not isinstance(batch, dict) or not {"data", "labels"} <= set(batch):
         raise ValueError("the file holds no 'data' and 'labels'")
-    pixels = batch["data"]
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        raise ValueError("the images are no NumPy array of type uint8")
+    pixels = getattr(batch["data"], "array", None)
+    if pixels is None:
+        raise ValueError("the images are no NumPy array")
     if pixels.shape != (ROWS, PIXELS):
         raise ValueError(f"the images have the shape {pixels.shape}, not {(ROWS, PIXELS)}")
     labels = batch["labels"]
@@ -163,16 +163,41 @@ class _DataOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         # NumPy 2 writes numpy._core where NumPy 1 wrote numpy.core.
         allowed = {
-            "numpy.core.multiarray _reconstruct": np.ndarray((0,)).__reduce__()[0],
-            "numpy._core.multiarray _reconstruct": np.ndarray((0,)).__reduce__()[0],
-            "numpy ndarray": np.ndarray,
-            "numpy dtype": np.dtype,
+            "numpy.core.multiarray _reconstruct": _Array,
+            "numpy._core.multiarray _reconstruct": _Array,
+            "numpy ndarray": object,
+            "numpy dtype": _Type,
             "_codecs encode": _encode,  # how Python 3 writes bytes in an old protocol
         }
         wanted = f"{module} {name}"
         if wanted not in allowed:
             raise ValueError(f"the file asks for {wanted[:80]!r}, which no batch needs")
         return allowed[wanted]
+
+
+class _Array:
+    """Stands where the file wants NumPy to rebuild an array: only takes note of its parts."""
+
+    def __init__(self, *ignored):
+        self.array = None
+
+    def __setstate__(self, state):
+        _, shape, kind, column_major, data = state
+        if not isinstance(kind, _Type) or kind.code != "u1":
+            raise ValueError("the images are not of type uint8")
+        data = data.encode("latin1") if isinstance(data, str) else data  # str: from Python 2
+        self.array = np.frombuffer(data, np.uint8)
+        self.array = self.array.reshape(shape, order="F" if column_major else "C")
+
+
+class _Type:
+    """Stands where the file wants a NumPy type: keeps its code, ignores its state."""
+
+    def __init__(self, code, *ignored):
+        self.code = code
+
+    def __setstate__(self, state):
+        pass
 
 
 def _encode(text: str, coding: str) -> bytes:

@@ -15,8 +15,8 @@ FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 25
 POOLS = (1, 4, 8)
 
 
-def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn):
-    """Convolution, then batch normalisation if `bn`, then ReLU; padding same.
+def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn, relu=True):
+    """Convolution, then batch normalisation if `bn`, then ReLU if `relu`; padding same.
 
     x: (batch, height, width, channels). Returns (batch, height / strides, width / strides,
     filters), rounded up.
@@ -32,7 +32,7 @@ def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn):
     )(x)
     if bn:
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
 def fire(x, squeeze, expand, *, conv, name):
@@ -52,6 +52,7 @@ def squeezenet(
     initializer="glorot_uniform",
     l2=0.0,
     bn=False,
+    head_relu=True,
     classes=10,
     input_shape=(32, 32, 3),
 ):
@@ -62,6 +63,7 @@ def squeezenet(
     initializer: of the convolutions' kernels; the dense layer keeps Keras' Glorot uniform.
     l2: weight decay on the convolutions' kernels, not on biases and not on the dense layer.
     bn: batch normalisation between each convolution and its ReLU.
+    head_relu: ReLU after the last convolution, as the paper has it.
     """
     conv = partial(conv_relu, initializer=initializer, l2=l2, bn=bn)
     inputs = x = keras.Input(input_shape, name="images")
@@ -71,7 +73,7 @@ def squeezenet(
         x = block(x, squeeze, expand, conv=conv, name=f"fire{number}")
         if number in POOLS:
             x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{number}")(x)
-    x = conv(x, classes, 1, name="conv10")
+    x = conv(x, classes, 1, name="conv10", relu=head_relu)
     x = layers.GlobalAveragePooling2D(name="gap")(x)
     x = layers.Dense(classes, name="logits")(x)
     outputs = layers.Softmax(name="classes")(x)

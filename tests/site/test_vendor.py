@@ -4,9 +4,8 @@ import importlib.metadata
 import shutil
 from pathlib import Path
 
+import artwork
 import pytest
-
-from course_lib import diagrams
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 
@@ -49,6 +48,6 @@ def test_anywidget_in_the_pages_is_the_installed_one(vendor):
 
 
 def test_logo_is_what_the_code_draws(tmp_path):
-    diagrams.save(diagrams.logo(), tmp_path / "logo.svg")
+    artwork.save(artwork.logo(), tmp_path / "logo.svg")
     drawn = (tmp_path / "logo.svg").read_text()
-    assert (STATIC / "logo.svg").read_text() == drawn, "save diagrams.logo() to book/_static"
+    assert (STATIC / "logo.svg").read_text() == drawn, "save artwork.logo() to book/_static"

@@ -1,6 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+import artwork
 import pytest
 
 from course_lib import diagrams
@@ -30,8 +31,8 @@ FIGURES = {
     "fire_bn": diagrams.fire(512, 64, 256, bn=True),
     "fire_narrow": diagrams.fire(512, 16, 64),
     "network": diagrams.network(SQUEEZENET),
-    "logo": diagrams.logo(),
-    "cover": diagrams.cover(),
+    "logo": artwork.logo(),
+    "cover": artwork.cover(),
 }
 
 
@@ -149,7 +150,7 @@ def test_network_explains_the_colours_it_uses_and_no_others():
 
 
 def test_logo_and_cover_carry_their_own_colours():
-    for figure in (diagrams.logo(), diagrams.cover()):
+    for figure in (artwork.logo(), artwork.cover()):
         assert "currentColor" not in figure.svg
         assert not words(figure), "no words: they would be too small on a telephone"
 
@@ -157,7 +158,7 @@ def test_logo_and_cover_carry_their_own_colours():
 def test_saved_picture_has_a_size_and_no_black_text(tmp_path):
     path = tmp_path / "fire.svg"
     path.write_text("old")
-    diagrams.save(diagrams.fire(), path)
+    artwork.save(diagrams.fire(), path)
     root = ET.parse(path).getroot()
     assert root.get("width") == "360" and float(root.get("height")) > 300
     assert root.get("color") == diagrams.GREY
@@ -175,5 +176,5 @@ def test_save_leaves_the_old_picture_when_writing_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(OSError, match="No space"):
-        diagrams.save(diagrams.logo(), path)
+        artwork.save(artwork.logo(), path)
     assert path.read_text() == "old"

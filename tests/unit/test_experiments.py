@@ -47,7 +47,18 @@ def without(key):
     return rule
 
 
+def without_last_relu(nodes):
+    """The graph without the ReLU after conv10, and without its having been there."""
+    before = {"conv10_relu": "conv10"}
+    return {
+        name: node._replace(inputs=[before.get(s, s) for s in node.inputs])
+        for name, node in nodes.items()
+        if name not in before
+    }
+
+
 RULES = {
+    "head_relu": without_last_relu,
     "initializer": without("kernel_initializer"),
     "l2": without("kernel_regularizer"),
     "bn": without_batch_normalisation,
@@ -108,6 +119,8 @@ def test_declared_changes_of_the_first_part():
         "squeezenet/he": ("squeezenet/plain", ("initializer",)),
         "squeezenet/l2": ("squeezenet/plain", ("l2",)),
         "squeezenet/glorot-bn": ("squeezenet/plain", ("bn",)),
+        "squeezenet/plain-linear-head": ("squeezenet/plain", ("head_relu",)),
+        "squeezenet/he-linear-head": ("squeezenet/he", ("head_relu",)),
     }
 
 
@@ -120,6 +133,8 @@ COUNTS = {
     "squeezenet/he": SMALL,
     "squeezenet/l2": SMALL,
     "squeezenet/glorot-bn": NORMED,
+    "squeezenet/plain-linear-head": SMALL,
+    "squeezenet/he-linear-head": SMALL,
 }
 
 
