@@ -85,7 +85,7 @@ class Experiment:
         keys = [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]
         if not keys:
             return f"{self.id} and {other.id} are the same network under the same protocol."
-        lines = [f"{_name(k)}: {_say(theirs.get(k))} → {_say(ours.get(k))}" for k in keys]
+        lines = [f"{_name(k)}: {_say(theirs, ours, k)} → {_say(ours, theirs, k)}" for k in keys]
         return f"{self.id} against {other.id}\n" + "\n".join(f"  {line}" for line in lines)
 
     def _repr_pretty_(self, printer, cycle):  # a notebook cell that ends with an experiment
@@ -116,7 +116,10 @@ def _name(key: str) -> str:
     return _NAMES.get(key, key.replace("_", " ").replace(".", ", "))
 
 
-def _say(value: Any) -> str:
+def _say(side: dict, other: dict, key: str) -> str:
+    # A switch that one side does not name stands there at its default, which is the opposite.
+    switch = isinstance(other.get(key), bool)
+    value = not other[key] if switch and key not in side else side.get(key)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value == 0 or value is None:

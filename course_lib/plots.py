@@ -24,9 +24,6 @@ _STYLE = {
     "font.size": 11,
     "axes.edgecolor": _TEXT,
     "axes.labelcolor": _TEXT,
-    "axes.titlecolor": _TEXT,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.color": _TEXT,
@@ -84,7 +81,7 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         from lowest to highest as a band; an empty list is "not recorded yet".
     curve: or two of them, ("accuracy", "test_accuracy"); the first is then dashed.
     label: of the vertical axis; accuracies are shown in percent.
-    lines: (height, text) of dotted lines, a reported figure with its source, say.
+    lines: heights of dotted lines, a reported figure, say; the caption names them.
     """
     which = (curve,) if isinstance(curve, str) else curve
     with matplotlib.rc_context(_STYLE):
@@ -106,20 +103,19 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
                         epochs, values.min(0), values.max(0), color=colour, alpha=0.25, lw=0
                     )
             ends.append((epochs[-1], values.mean(0)[-1], name))
-        for height, text in lines:
-            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1)
-            axis.annotate(text, (1, height), xytext=(0, 3), textcoords="offset points", fontsize=9)
+        for height in lines:
+            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set(xlabel="epoch", ylabel=label)
         axis.xaxis.get_major_locator().set_params(integer=True)
         _end_labels(axis, ends)
         return _figure(canvas, alt, caption)
 
 
-def layers(series: dict, names, *, label, alt, caption="", unit=None):
+def layers(series: dict, names, *, label, alt, caption="", lines=()):
     """One line per name over the layers of a network, on a logarithmic axis.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
-    names: of the layers. unit: (height, text) of a dotted line.
+    names: of the layers. lines: heights of dotted lines; the caption names them.
     """
     with matplotlib.rc_context(_STYLE):
         canvas, axes = _canvas(height=3.6)
@@ -133,9 +129,8 @@ def layers(series: dict, names, *, label, alt, caption="", unit=None):
             axis.plot(at, middle, color=colour, marker="o", markersize=4)
             axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
             ends.append((at[-1], middle[-1], name))
-        if unit:
-            axis.axhline(unit[0], color=_TEXT, linestyle=":", linewidth=1)
-            axis.annotate(unit[1], (0, unit[0]), xytext=(0, 3), textcoords="offset points")
+        for height in lines:
+            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set_xticks(at, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set(ylabel=label)
         _end_labels(axis, ends)
@@ -148,7 +143,7 @@ def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
     note: a line above the grid, "drawn by code, not photographs", say.
     """
     rows = -(-len(images) // columns)
-    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 9, "axes.titlelocation": "center"}):
+    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 9}):
         canvas, axes = _canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
                                columns=columns)  # fmt: skip
         for axis in axes.flat:

@@ -35,41 +35,33 @@ class Profile:
     """
 
     name: str
-    data: str | None
-    images: int | None
-    test_images: int | None
-    epochs: int | None
     says: str
+    data: str | None = None
+    images: int | None = None
+    test_images: int | None = None
+    epochs: int | None = None
 
 
-PROFILES = {
+_PROFILES = (
     # 12,800 x 4 = 51,200 image passes for every row of a table, so that rows compare.
-    "quick": Profile(
+    Profile(
         "quick",
-        data=None,
+        "real photographs, a few minutes on a laptop; small, but a result",
         images=12_800,
-        test_images=None,
         epochs=4,
-        says="real photographs, a few minutes on a laptop; small, but a result",
     ),
-    "ci": Profile(
+    Profile(
         "ci",
+        "pictures drawn by code and a few steps: live cells show that the code works, not what it "
+        "achieves; recorded runs are real",
         data="synthetic",
         images=2_000,
         test_images=500,
         epochs=2,
-        says="pictures drawn by code and a few steps: live cells show that the code works, "
-        "not what it achieves; recorded runs are real",
     ),
-    "full": Profile(
-        "full",
-        data=None,
-        images=None,
-        test_images=None,
-        epochs=None,
-        says="real photographs and the whole protocol of the article",
-    ),
-}
+    Profile("full", "real photographs and the whole protocol of the article"),
+)
+PROFILES = {profile.name: profile for profile in _PROFILES}
 
 
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:

@@ -29,17 +29,8 @@ ROWS = 10_000  # images in a batch
 PIXELS = 3 * 32 * 32
 
 CLASSES = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 # Mean and standard deviation of R, G and B over the 50,000 training images, in grey levels from
 # 0 to 255, as printed in the protocol of the article "Keras-SqueezeNet: CIFAR-10" (source S1).
