@@ -54,7 +54,7 @@ test: ## everything that CI runs
 	@$(MAKE) --no-print-directory chapters site
 
 check: lint ## lint and fast tests, under a minute
-	@$(ISOLATED) $(PYTEST) -n 2 -m "not slow" tests --ignore tests/site --ignore tests/benchmarks
+	@$(ISOLATED) $(PYTEST) -n 2 -m "not slow" tests --ignore tests/site
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet .
@@ -64,7 +64,7 @@ lint: $(READY)
 	@$(BIN)/python tools/vendor.py --check
 
 unit: $(READY)
-	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site --ignore tests/benchmarks
+	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site
 
 # By file, since the cells of one chapter share a kernel.
 chapters: $(READY)
@@ -78,7 +78,8 @@ verify: $(READY) ## every record against its schema, every number in the book ag
 	@$(ISOLATED) $(BIN)/python tools/verify.py
 
 bench: $(READY) ## speed, side by side with what was there before
-	@$(ISOLATED) $(PYTEST) tests/benchmarks
+	@for script in tests/benchmarks/bench_*.py; do \
+		$(ISOLATED) $(BIN)/python $$script || exit 1; done
 
 # --- maintain -----------------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ lock: $(BIN)/uv ## write requirements.lock anew; LOCK=--upgrade takes newer vers
 		requirements.txt -o requirements.lock
 
 clean: ## remove the built book and the environment; data/ stays
-	@rm -rf _build .venv .pytest_cache .ruff_cache .hypothesis .benchmarks *.egg-info
+	@rm -rf _build .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # --- set up -------------------------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
         return False
     command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
     command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
-    command += ["--minutes", f"{minutes:.2f}"] if minutes else []
+    command += ["--minutes", f"{max(minutes, 0.01):.2f}"] if minutes else []
     # Processes that share the cores are fastest with their share of threads each.
     threads = str(max(1, (os.cpu_count() or 1) // int(args.jobs)))
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
