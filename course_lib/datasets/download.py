@@ -130,9 +130,8 @@ class _Resuming:
         if have:
             headers["Range"] = f"bytes={have}-"
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-            if (
-                have and answer.status_code == 416
-            ):  # nothing lies beyond what is here: complete, or wrong
+            # 416: nothing lies beyond what is here, which is complete, or wrong.
+            if have and answer.status_code == 416:
                 if answer.headers.get("Content-Range") != f"bytes */{have}":
                     self.part.unlink()
                     self._append(url)

@@ -7,6 +7,8 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
+import sys
 import tarfile
 import warnings
 
@@ -149,6 +151,14 @@ def test_both_kinds_of_pickle_agree_with_pickle_itself():
         read = cifar10.read_pickle(content)
         assert read["labels"] == labels
         np.testing.assert_array_equal(read["data"].array, pixels)
+
+
+def test_batches_that_are_there_need_no_package_for_downloads():
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['pooch', 'requests', 'tensorflow']));"
+        "from course_lib.datasets import cifar10; cifar10._read"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_a_column_major_array_is_read_as_it_was(data_dir):
