@@ -141,9 +141,7 @@ def run(args) -> None:
     from course_lib.progress import duration
 
     seconds = sum(expected_seconds(e, profile) for e, _ in todo)
-    print(
-        f"{len(todo)} to run, about {duration(seconds / jobs)} on a machine like the recorded one"
-    )
+    print(f"{len(todo)} to run, about {duration(seconds / jobs)}, judging by earlier records")
     settings.writable(settings.runs_dir())
     deadline = time.monotonic() + 60 * minutes if minutes else None
     if jobs == 1:
