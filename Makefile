@@ -14,7 +14,7 @@ CHAPTERS := $(BIN)/python tools/notebooks.py
 
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
-unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED
+unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
 ISOLATED := env PATH="$(CURDIR)/$(BIN):$$PATH" \
 	IPYTHONDIR="$(CURDIR)/.venv/var/ipython" \
 	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/var/jupyter" \

@@ -243,7 +243,7 @@ def main() -> int:
         print("course_lib:", *str(error).split(), file=sys.stderr)  # one line, whatever it quotes
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("\nstopped; the same command goes on from the last completed epoch", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `... list | head`
         sys.stderr.close()

@@ -171,7 +171,7 @@ def load(id, profile: str | None = None, folder: Path | None = None) -> list[dic
 
 def percent(records: list[dict], which: str = "final") -> list[float]:
     """Test accuracies in percent, one per record."""
-    return [100 * r[which]["test_accuracy"] for r in records]
+    return [round(100 * r[which]["test_accuracy"], 4) for r in records]
 
 
 def spread(values: list[float]) -> str:

@@ -154,7 +154,8 @@ def run(
     model = compiled(experiment, **changes)
     checkpoint = None
     state = {
-        "config_hash": records.digest(config),
+        # Another backend's checkpoint is not continued: it draws and rounds otherwise.
+        "config_hash": f"{records.digest(config)} {keras.backend.backend()}",
         "history": {curve: [] for curve in records.CURVES},
         "seconds_per_epoch": [],
         "segments": [],
@@ -208,7 +209,7 @@ def _record(experiment, profile, seed, config, data, state) -> dict:
         "profile": profile.name,
         "seed": seed,
         "config": config,
-        "config_hash": state["config_hash"],
+        "config_hash": records.digest(config),
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint(),
