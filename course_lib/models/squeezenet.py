@@ -6,13 +6,16 @@ CIFAR-10 (S1): first convolution 3x3 instead of 7x7, a dense layer after global 
 
 from functools import partial
 
+from course_lib import settings
 from course_lib.backend import keras, layers
 
 # (squeeze, expand) of fire2 to fire9 (paper, table 1).
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 
-# A max-pool stands after the layer of this number (paper, section 3.3: after conv1, fire4, fire8).
-POOLS = (1, 4, 8)
+# Around which fire modules a bypass stands (paper, section 6): an identity where a module passes on
+# as many channels as it reads, a convolution where it does not.
+BYPASSES = {"none": {}, "simple": dict.fromkeys((3, 5, 7, 9), "identity")}
+BYPASSES["complex"] = BYPASSES["simple"] | dict.fromkeys((2, 4, 6, 8), "convolution")
 
 
 def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn, relu=True):
@@ -35,14 +38,16 @@ def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn, relu=
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def fire(x, squeeze, expand, *, conv, name):
+def fire(x, squeeze, expand, *, conv, name, share=0.5):
     """The fire module (paper, section 3.2): squeeze by 1x1, expand by 1x1 beside 3x3.
 
     x: (batch, height, width, channels). Returns (batch, height, width, 2 * expand).
+    share: how much of the 2 * expand filters is 3x3, rounded; at least one of each kind stays.
     """
+    threes = min(max(round(share * 2 * expand), 1), 2 * expand - 1)
     x = conv(x, squeeze, 1, name=f"{name}_squeeze")
-    small = conv(x, expand, 1, name=f"{name}_expand1")
-    large = conv(x, expand, 3, name=f"{name}_expand3")
+    small = conv(x, 2 * expand - threes, 1, name=f"{name}_expand1")
+    large = conv(x, threes, 3, name=f"{name}_expand3")
     return layers.Concatenate(name=f"{name}_join")([small, large])
 
 
@@ -53,6 +58,14 @@ def squeezenet(
     l2=0.0,
     bn=False,
     head_relu=True,
+    conv10=True,
+    dropout=0.0,
+    stride=2,
+    pools=((1, 2), (4, 2), (8, 2)),
+    bypass="none",
+    squeeze_ratio=None,
+    share=0.5,
+    width=1.0,
     classes=10,
     input_shape=(32, 32, 3),
 ):
@@ -64,17 +77,58 @@ def squeezenet(
     l2: weight decay on the convolutions' kernels, not on biases and not on the dense layer.
     bn: batch normalisation between each convolution and its ReLU.
     head_relu: ReLU after the last convolution, as the paper has it.
+    conv10: the last convolution; without it the dense layer reads all channels of fire9.
+    dropout: rate of the dropout after fire9; 0 for none.
+    stride: of conv1.
+    pools: (number of the layer before it, stride) of each max-pool, 3x3, padding same; a pool
+        that is not named is absent (paper, section 3.3: after conv1, fire4 and fire8).
+    bypass: "none", "simple" (the identity is added around fire 3, 5, 7, 9) or "complex" (besides,
+        a 1x1 convolution around fire 2, 4, 6, 8); paper, section 6. Another is a CourseError.
+    squeeze_ratio: squeeze filters for each expand filter (paper, section 5.1), rounded, at least
+        one; None takes the numbers of table 1.
+    share: of 3x3 filters among the expand filters (section 5.2); a block other than `fire` is
+        given it as a keyword when it is not a half.
+    width: factor on the filters of conv1, squeeze and expand, rounded.
     """
+    if bypass not in BYPASSES:
+        raise settings.nearest(str(bypass), BYPASSES, "bypass")
+    if share != 0.5:
+        block = partial(block, share=share)
     conv = partial(conv_relu, initializer=initializer, l2=l2, bn=bn)
+    strides = dict(pools)
+
+    def pool(x, number):
+        if number not in strides:
+            return x
+        name = f"pool{number}"
+        return layers.MaxPooling2D(3, strides=strides[number], padding="same", name=name)(x)
+
     inputs = x = keras.Input(input_shape, name="images")
-    x = conv(x, 96, 3, strides=2, name="conv1")
-    x = layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
+    x = conv(x, _scaled(96, width), 3, strides=stride, name="conv1")
+    x = pool(x, 1)
     for number, (squeeze, expand) in enumerate(FIRES, start=2):
-        x = block(x, squeeze, expand, conv=conv, name=f"fire{number}")
-        if number in POOLS:
-            x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{number}")(x)
-    x = conv(x, classes, 1, name="conv10", relu=head_relu)
+        name, before = f"fire{number}", x
+        expand = _scaled(expand, width)
+        if squeeze_ratio is None:
+            squeeze = _scaled(squeeze, width)
+        else:
+            squeeze = _scaled(2 * expand, squeeze_ratio)
+        x = block(x, squeeze, expand, conv=conv, name=name)
+        if kind := BYPASSES[bypass].get(number):
+            if kind == "convolution":
+                before = conv(before, x.shape[-1], 1, name=f"{name}_bypass")
+            x = layers.Add(name=f"{name}_add")([before, x])
+        x = pool(x, number)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    if conv10:
+        x = conv(x, classes, 1, name="conv10", relu=head_relu)
     x = layers.GlobalAveragePooling2D(name="gap")(x)
     x = layers.Dense(classes, name="logits")(x)
-    outputs = layers.Softmax(name="classes")(x)
+    # In float32 under mixed precision too: the loss takes the logarithm of small probabilities.
+    outputs = layers.Softmax(name="classes", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="squeezenet")
+
+
+def _scaled(filters: int, factor: float) -> int:
+    return max(1, round(filters * factor))
