@@ -1,7 +1,8 @@
-"""SqueezeNet for small images (Iandola et al. 2016, arXiv 1602.07360).
+"""SqueezeNet (Iandola et al. 2016, arXiv 1602.07360), for small images and for ImageNet.
 
-The paper's network for ImageNet, fitted to 32x32 pictures as in the article 【Keras-SqueezeNet】
+`squeezenet` is the paper's network fitted to 32x32 pictures as in the article 【Keras-SqueezeNet】
 CIFAR-10 (S1): first convolution 3x3 instead of 7x7, a dense layer after global pooling.
+`squeezenet_imagenet` is the network as published.
 """
 
 from functools import partial
@@ -17,18 +18,24 @@ FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 25
 BYPASSES = {"none": {}, "simple": dict.fromkeys((3, 5, 7, 9), "identity")}
 BYPASSES["complex"] = BYPASSES["simple"] | dict.fromkeys((2, 4, 6, 8), "convolution")
 
+# Of the ImageNet networks: filters and kernel of conv1, and the layers with a max-pool after them.
+# 1.0 is the paper's; 1.1, by the same authors in 2016, pools earlier and is 2.4 times cheaper.
+IMAGENET = {"1.0": (96, 7, (1, 4, 8)), "1.1": (64, 3, (1, 3, 5))}
 
-def conv_relu(x, filters, kernel, *, strides=1, name, initializer, l2, bn, relu=True):
-    """Convolution, then batch normalisation if `bn`, then ReLU if `relu`; padding same.
+
+def conv_relu(
+    x, filters, kernel, *, strides=1, padding="same", name, initializer, l2=0, bn=False, relu=True
+):
+    """Convolution, then batch normalisation if `bn`, then ReLU if `relu`.
 
     x: (batch, height, width, channels). Returns (batch, height / strides, width / strides,
-    filters), rounded up.
+    filters), rounded up with padding same.
     """
     x = layers.Conv2D(
         filters,
         kernel,
         strides=strides,
-        padding="same",
+        padding=padding,
         kernel_initializer=initializer,
         kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
         name=name,
@@ -128,6 +135,43 @@ def squeezenet(
     # In float32 under mixed precision too: the loss takes the logarithm of small probabilities.
     outputs = layers.Softmax(name="classes", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="squeezenet")
+
+
+def squeezenet_imagenet(*, version="1.0", classes=1000, input_shape=(224, 224, 3)):
+    """SqueezeNet 1.0 or 1.1 as a Keras model from images as torchvision's to class probabilities.
+
+    The logits are the output of the layer `logits`, never negative because of the paper's last
+    ReLU. Sizes follow torchvision's networks, whose weights `pretrained.load_torchvision` puts in.
+    Another version is a CourseError.
+    """
+    if version not in IMAGENET:
+        raise settings.nearest(str(version), IMAGENET, "version of SqueezeNet")
+    filters, kernel, pools = IMAGENET[version]
+    conv = partial(conv_relu, initializer="he_uniform")
+    inputs = x = keras.Input(input_shape, name="images")
+    x = conv(x, filters, kernel, strides=2, padding="valid", name="conv1")
+    x = _pool_ceil(x, "pool1")
+    for number, (squeeze, expand) in enumerate(FIRES, start=2):
+        x = fire(x, squeeze, expand, conv=conv, name=f"fire{number}")
+        if number in pools:
+            x = _pool_ceil(x, f"pool{number}")
+    x = layers.Dropout(0.5, name="dropout")(x)
+    x = conv(x, classes, 1, name="conv10", initializer=keras.initializers.RandomNormal(0, 0.01))
+    x = layers.GlobalAveragePooling2D(name="logits")(x)
+    outputs = layers.Softmax(name="classes", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=f"squeezenet-{version}")
+
+
+def _pool_ceil(x, name):
+    """3x3 max-pool of stride 2 whose last window may reach beyond the map, as Caffe rounds sizes.
+
+    A window does in a map of even size: one row or column more. Zeros there change no maximum,
+    because x comes from a ReLU.
+    """
+    beyond = [(0, 1 - size % 2) for size in x.shape[1:3]]
+    if any(after for _, after in beyond):
+        x = layers.ZeroPadding2D(beyond, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, strides=2, name=name)(x)
 
 
 def _scaled(filters: int, factor: float) -> int:
