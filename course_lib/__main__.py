@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from course_lib.settings import CourseError
 # Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
 # until the experiment has a record of its own.
 GUESS = 20e9
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +34,9 @@ def parser() -> Parser:
     show = commands.add_parser("show", help="one experiment: description and layer table")
     show.add_argument("id")
     show.add_argument("--against", metavar="ID2", help="say in words what differs")
+    show.add_argument("--evaluate", action="store_true", help="rank-1, rank-5, confusions of a run")
+    show.add_argument("--profile", help="of the run to evaluate")
+    show.add_argument("--seed", help="of the run to evaluate")
 
     run = commands.add_parser("run", help="train, evaluate, record; resumes what was interrupted")
     run.add_argument("ids", nargs="+", metavar="ID")
@@ -40,6 +45,9 @@ def parser() -> Parser:
     run.add_argument("--jobs", default="1", metavar="N", help="runs side by side (default 1)")
     run.add_argument("--minutes", metavar="M", help="stop in time, with a checkpoint")
     run.add_argument("--publish", action="store_true", help="write to data/records, data/weights")
+    run.add_argument("--from-epoch", nargs="+", metavar="E", help="start again after that epoch …")
+    run.add_argument("--learning-rate", nargs="+", metavar="R", help="… at this learning rate")
+    run.add_argument("--precision", default="float32", help="or mixed_bfloat16, mixed_float16")
 
     prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
     prepare.add_argument("dataset")
@@ -96,6 +104,13 @@ def show(args) -> None:
     if args.against:
         print(experiment.diff(experiments.get(args.against)))
         return
+    if args.evaluate:
+        profile = settings.profile(args.profile).name
+        seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
+        from course_lib import evaluation
+
+        print(evaluation.report(experiment, *evaluation.saved(experiment, profile, seed)))
+        return
     from course_lib import counting  # the layer table needs Keras, from here on
 
     print(f"{experiment.id}: {experiment.question}")
@@ -117,9 +132,8 @@ def expected_seconds(experiment, profile) -> float:
     """How long a run will take: as its last record of that profile did, else a first guess."""
     with contextlib.suppress(CourseError, IndexError):
         return sum(records.load(experiment, profile.name)[-1]["seconds_per_epoch"])
-    images = profile.images or 50_000
-    epochs = profile.epochs or experiment.epochs
-    return 3 * experiment.macs * images * epochs / GUESS
+    config = records.configuration(experiment, profile)
+    return 3 * experiment.macs * (config["images"] or 50_000) * config["epochs"] / GUESS
 
 
 def run(args) -> None:
@@ -129,11 +143,14 @@ def run(args) -> None:
     seeds = [settings.seed_from(s, "--seeds") for s in args.seeds or [settings.seed()]]
     jobs = settings.whole_number(args.jobs, "--jobs", least=1)
     minutes = settings.positive(args.minutes, "--minutes") if args.minutes is not None else None
-    if args.publish and profile.name == "ci":
-        raise CourseError("runs of the ci profile are smoke tests on drawn images: not published")
+    if args.precision not in PRECISIONS:
+        raise settings.nearest(args.precision, PRECISIONS, "precision")
+    restarts = restarts_of(args)
+    if args.publish and (profile.name == "ci" or restarts):
+        raise CourseError("runs on drawn images and runs restarted by hand are not published")
     runs = [(id, seed) for seed in seeds for id in args.ids]  # one seed of each first
     runs = [(experiments.get(id), seed) for id, seed in dict.fromkeys(runs)]
-    todo = [r for r in runs if not recorded(*r, profile, args.publish)]
+    todo = [r for r in runs if not recorded(*r, profile, args.publish, restarts)]
     if len(runs) > len(todo):
         print(f"{len(runs) - len(todo)} of {len(runs)} recorded already")
     if not todo:
@@ -145,7 +162,7 @@ def run(args) -> None:
     settings.writable(settings.runs_dir())
     deadline = time.monotonic() + 60 * minutes if minutes else None
     if jobs == 1:
-        results = [one(*r, profile, deadline, args.publish) for r in todo]
+        results = [one(*r, profile, deadline, args, restarts) for r in todo]
     else:
         with ThreadPoolExecutor(jobs) as pool:
             results = list(pool.map(lambda r: subprocess_of(*r, profile, deadline, args), todo))
@@ -157,12 +174,23 @@ def run(args) -> None:
         print(f"{results.count(False)} not finished; to go on, run again:\n  {again}")
 
 
-def recorded(experiment, seed, profile, publish) -> bool:
+def restarts_of(args) -> tuple[tuple[int, float], ...]:
+    """(epoch, learning rate) of each restart by hand, from the words of the call."""
+    epochs, rates = args.from_epoch or [], args.learning_rate or []
+    epochs = [settings.whole_number(e, "--from-epoch", least=1) for e in epochs]
+    rates = [settings.positive(r, "--learning-rate") for r in rates]
+    if len(epochs) != len(rates) or epochs != sorted(set(epochs)):
+        raise CourseError("--from-epoch and --learning-rate go together, in the order of epochs")
+    return tuple(zip(epochs, rates, strict=True))
+
+
+def recorded(experiment, seed, profile, publish, restarts=()) -> bool:
     """Is that run recorded? With `publish`, a finished local record is published on the way."""
-    if publish and has_weights(profile, seed) and not weights_of(experiment).exists():
+    if publish and has_weights(profile, seed) and not settings.weights_of(experiment.id).exists():
         return False  # where the run's checkpoint is there, nothing is trained again
-    published = records.path(experiment.id, profile.name, seed)
-    local = records.path(experiment.id, profile.name, seed, settings.runs_dir())
+    place = experiment.id, profile.name, seed
+    published = records.path(*place, None, restarts)
+    local = records.path(*place, settings.runs_dir(), restarts)
     for file in (published, local):
         try:
             record = records.read(file)
@@ -183,28 +211,30 @@ def has_weights(profile, seed: int) -> bool:
     return profile.name == "full" and seed == 0
 
 
-def weights_of(experiment):
-    """The file of an experiment's published weights."""
-    return settings.WEIGHTS_DIR / f"{experiment.id}.safetensors"
-
-
-def one(experiment, seed, profile, deadline, publish) -> bool:
+def one(experiment, seed, profile, deadline, args, restarts) -> bool:
     """Run and record one experiment; False if time ran out before it was finished."""
     minutes = (deadline - time.monotonic()) / 60 if deadline else None
     if minutes is not None and minutes <= 0:
         return False
     from course_lib import checkpoints, training
 
+    folder = settings.runs_dir()
     result = training.run(
-        experiment, profile=profile.name, seed=seed, folder=settings.runs_dir(), minutes=minutes
+        experiment,
+        profile=profile.name,
+        seed=seed,
+        folder=folder,
+        minutes=minutes,
+        restarts=restarts,
+        precision=args.precision,
     )
     if result.finished:
-        if publish:
+        if args.publish:
             print(records.write(result.record))
             if has_weights(profile, seed):
-                print(checkpoints.save_weights(result.model, weights_of(experiment)))
+                print(checkpoints.save_weights(result.model, settings.weights_of(experiment.id)))
         else:
-            print(records.path(experiment.id, profile.name, seed, settings.runs_dir()))
+            print(records.path(experiment.id, profile.name, seed, folder, restarts))
     return result.finished
 
 
@@ -216,9 +246,13 @@ def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
     command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
     command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
     command += ["--minutes", f"{max(minutes, 0.01):.2f}"] if minutes else []
+    command += ["--precision", args.precision]
+    if args.from_epoch:
+        command += ["--from-epoch", *args.from_epoch, "--learning-rate", *args.learning_rate]
     # Processes that share the cores are fastest with their share of threads each.
     threads = str(max(1, (os.cpu_count() or 1) // int(args.jobs)))
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+    environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share one card, too
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
     print(done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "", flush=True)
     return "to go on, run again" not in done.stdout if done.returncode == 0 else None
@@ -227,12 +261,11 @@ def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
 def prepare(args) -> None:
     if args.dataset not in datasets.NAMES:
         raise settings.nearest(args.dataset, datasets.NAMES, "data set")
-    if args.dataset == "synthetic":
-        print("the synthetic data set is drawn by code: there is nothing to prepare")
+    module = importlib.import_module(datasets.NAMES[args.dataset])
+    if not hasattr(module, "prepare"):
+        print(f"the data set {args.dataset} is drawn by code: there is nothing to prepare")
         return
-    from course_lib.datasets import cifar10
-
-    print(f"cifar10 is ready in {cifar10.prepare()}")
+    print(f"{args.dataset} is ready in {module.prepare()}")
 
 
 def main() -> int:

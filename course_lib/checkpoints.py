@@ -26,8 +26,16 @@ def _variables(model) -> list:
     return [v for v in model.variables if id(v) not in metrics] + list(optimizer)
 
 
-def save(model, folder: Path, state: dict) -> None:
-    """Write model, optimizer and `state` (JSON values) as the newest checkpoint in `folder`."""
+def kept(folder: Path, epoch: int) -> Path:
+    """The checkpoint after that many epochs, of those that stay."""
+    return folder / f"epoch-{epoch:03}.npz"
+
+
+def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
+    """Write model, optimizer and `state` (JSON values) as the newest checkpoint in `folder`.
+
+    keep_every: epochs between checkpoints that stay, for `restart`; 0 keeps none but the last two.
+    """
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
     part = folder / f".{NEWEST}.part"
     try:
@@ -38,6 +46,10 @@ def save(model, folder: Path, state: dict) -> None:
             os.fsync(file.fileno())
         if (folder / NEWEST).exists():
             os.replace(folder / NEWEST, folder / BEFORE)
+        epoch = len(state["history"]["loss"]) if keep_every else 0
+        if epoch and epoch % keep_every == 0:
+            kept(folder, epoch).unlink(missing_ok=True)
+            os.link(part, kept(folder, epoch))
         os.replace(part, folder / NEWEST)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -51,29 +63,52 @@ def save(model, folder: Path, state: dict) -> None:
 def load(model, folder: Path, config_hash: str) -> dict | None:
     """Restore the newest whole checkpoint of that configuration; its state, or None if none."""
     for name in (NEWEST, BEFORE):
-        try:
-            whole = (folder / name).read_bytes()
-        except FileNotFoundError:
+        if not (folder / name).exists():
             continue
-        except OSError as error:  # the disk's fault, perhaps for a moment, and not the file's
-            raise CourseError(f"cannot read {folder / name}: {error.strerror}") from error
-        try:
-            with np.load(io.BytesIO(whole)) as file:
-                state = json.loads(str(file["state"]))
-                made_for = state["config_hash"]
-                arrays = [file[f"v{k}"] for k in range(len(file.files) - 1)]
-        except Exception:  # zipfile and NumPy raise a dozen types, by the byte that is damaged
+        found = _read(folder / name)
+        if found is None:
             print(f"{folder / name} is damaged; going back to the one before it")
             (folder / name).unlink()  # or saving would put it in the place of the whole one
-            continue
-        variables = _variables(model)
-        fits = [v.shape for v in variables] == [a.shape for a in arrays]
-        if made_for != config_hash or not fits:
-            continue  # of another version of the experiment: start afresh
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-        return state
+        elif _restore(model, *found, config_hash):
+            return found[0]
     return None
+
+
+def restart(model, folder: Path, config_hash: str, epoch: int, learning_rate: float) -> dict:
+    """Restore the checkpoint after `epoch` epochs; its state, with the restart noted in it."""
+    file = kept(folder, epoch)
+    found = _read(file) if file.exists() else None
+    if found is None or not _restore(model, *found, config_hash):
+        whole = sorted(int(f.stem.removeprefix("epoch-")) for f in folder.glob("epoch-*.npz"))
+        there = f"there are those after {', '.join(map(str, whole))}" if whole else "there are none"
+        raise CourseError(f"no checkpoint after epoch {epoch} of this run in {folder}: {there}")
+    state = found[0]
+    return {**state, "restarts": [*state.get("restarts", []), [epoch, learning_rate]]}
+
+
+def _read(file: Path) -> tuple[dict, list] | None:
+    """State and arrays in a checkpoint, None if it is damaged."""
+    try:
+        whole = file.read_bytes()
+    except OSError as error:  # the disk's fault, perhaps for a moment, and not the file's
+        raise CourseError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        with np.load(io.BytesIO(whole)) as arrays:
+            state = {"config_hash": None, **json.loads(str(arrays["state"]))}
+            return state, [arrays[f"v{k}"] for k in range(len(arrays.files) - 1)]
+    except Exception:  # zipfile and NumPy raise a dozen types, by the byte that is damaged
+        return None
+
+
+def _restore(model, state: dict, arrays: list, config_hash: str) -> bool:
+    """Set the model's variables, if the checkpoint is of this configuration and this network."""
+    variables = _variables(model)
+    fits = [v.shape for v in variables] == [a.shape for a in arrays]
+    if state["config_hash"] != config_hash or not fits:
+        return False  # of another version of the experiment
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    return True
 
 
 def save_weights(model, file: Path) -> Path:

@@ -37,6 +37,7 @@ FIELDS = {
     "best": dict,  # of the epoch that choosing on the test set would have taken
 }
 CURVES = ("loss", "accuracy", "test_loss", "test_accuracy", "learning_rate")
+VALIDATION = ("validation_loss", "validation_accuracy")  # where images are held out for it
 
 
 def configuration(experiment, profile, **changes) -> dict:
@@ -46,10 +47,11 @@ def configuration(experiment, profile, **changes) -> dict:
     """
     config = experiment.configuration()
     config["protocol_epochs"] = config.pop("epochs")
-    config["data"] = profile.data or config["dataset"]
+    config["data"] = (profile.data or {}).get(config["dataset"], config["dataset"])
     config["images"] = profile.images
     config["test_images"] = profile.test_images
     config["epochs"] = profile.epochs or experiment.epochs
+    config.update((experiment.quick or {}) if profile.name == "quick" else {})
     config.update({k: v for k, v in changes.items() if v is not None})
     return config
 
@@ -59,20 +61,35 @@ def digest(config: dict) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def path(id: str, profile: str, seed: int, folder: Path | None = None) -> Path:
-    """Where the record of that run stands: below `folder`, by default the published ones."""
-    return (folder or settings.RECORDS_DIR) / id / f"{profile}-seed{seed}.json"
+def path(id: str, profile: str, seed: int, folder: Path | None = None, restarts=()) -> Path:
+    """Where the record of that run stands: below `folder`, by default the published ones.
+
+    restarts: (epoch, learning rate) of each time it was started again by hand.
+    """
+    by_hand = "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
+    return (folder or settings.RECORDS_DIR) / id / f"{profile}-seed{seed}{by_hand}.json"
 
 
-def outcome(history: dict) -> dict:
-    """`final` and `best` of a history. Epochs count from 1. Accuracies are fractions."""
+def outcome(history: dict, choose: str = "") -> dict:
+    """`final` and `best` of a history, and `chosen`, the epoch whose weights the article keeps.
+
+    choose: "highest test_accuracy", say; without it there is no `chosen`. Of several epochs the
+    first. Epochs count from 1. Accuracies are fractions.
+    """
     accuracy = history["test_accuracy"]
-    best = max(range(len(accuracy)), key=accuracy.__getitem__)  # the first, if several
-    rows = {"final": len(accuracy) - 1, "best": best}
+    rows = {"final": len(accuracy) - 1, "best": _first("highest test_accuracy", history)}
+    if choose:
+        rows["chosen"] = _first(choose, history)
     return {
         name: {"epoch": k + 1, "test_accuracy": accuracy[k], "test_loss": history["test_loss"][k]}
         for name, k in rows.items()
     }
+
+
+def _first(rule: str, history: dict) -> int:
+    which, curve = rule.split()
+    values = history[curve]
+    return values.index(max(values) if which == "highest" else min(values))
 
 
 def check(record: dict, where: str = "the record") -> None:
@@ -98,16 +115,20 @@ def check(record: dict, where: str = "the record") -> None:
             f"{where} was made with another configuration of {experiment.id} "
             f"(differs in {', '.join(differs)}): record the run again"
         )
-    for curve in CURVES:
+    epochs = config["epochs"]
+    if record.get("stopped_early"):
+        epochs = len(record["seconds_per_epoch"])
+    for curve in dict.fromkeys((*CURVES, *record["history"])):
         values = record["history"].get(curve)
         numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
-        if not numbers or len(values) != config["epochs"]:
-            raise CourseError(f"{where}: {curve} is not {config['epochs']} numbers, one an epoch")
+        if not numbers or len(values) != epochs or not 0 < epochs <= config["epochs"]:
+            raise CourseError(f"{where}: {curve} is not {epochs} numbers, one an epoch")
     bad = _not_finite(record)
     if bad:
         raise CourseError(f"{where}: {bad} is not a finite number")
-    if {k: record[k] for k in ("final", "best")} != outcome(record["history"]):
-        raise CourseError(f"{where}: final or best does not follow from its history")
+    rows = outcome(record["history"], experiment.choose)
+    if {k: record.get(k) for k in rows} != rows:
+        raise CourseError(f"{where}: {' or '.join(rows)} does not follow from its history")
 
 
 def _not_finite(value, name: str = "") -> str | None:
@@ -142,7 +163,8 @@ def write_text(target: Path, text: str) -> None:
 def write(record: dict, folder: Path | None = None) -> Path:
     """Check a record and write it below `folder`, by default among the published ones."""
     check(record, "this run's record")
-    target = path(record["experiment"], record["profile"], record["seed"], folder)
+    run = record["experiment"], record["profile"], record["seed"]
+    target = path(*run, folder, record.get("restarts", ()))
     write_text(target, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     return target
 
@@ -163,7 +185,8 @@ def load(id, profile: str | None = None, folder: Path | None = None) -> list[dic
     """The records of an experiment, by seed. Without `profile`: full ones, else quick ones."""
     id = experiments.get(getattr(id, "id", id)).id
     for name in [profile] if profile else ["full", "quick"]:
-        files = sorted(path(id, name, 0, folder).parent.glob(f"{name}-seed*.json"))
+        files = path(id, name, 0, folder).parent.glob(f"{name}-seed*.json")
+        files = [f for f in files if f.stem.removeprefix(f"{name}-seed").isdigit()]
         if files:
             return sorted((read(f) for f in files), key=lambda r: r["seed"])
     return []

@@ -27,16 +27,16 @@ class CourseError(Exception):
 class Profile:
     """How much of an experiment's protocol a run goes through.
 
-    data: the data set to use instead of the experiment's own; None keeps its own.
-    images: training images, stratified by class; None takes all.
-    test_images: test images, stratified likewise; None takes all.
+    data: what stands in for a data set, by its name; None keeps every experiment's own.
+    images: training images at most, stratified by class; None takes all.
+    test_images: test images at most, stratified likewise; None takes all.
     epochs: the protocol's first epochs that are run; None runs all of them.
     says: what a page tells its reader about what it shows.
     """
 
     name: str
     says: str
-    data: str | None = None
+    data: dict[str, str] | None = None
     images: int | None = None
     test_images: int | None = None
     epochs: int | None = None
@@ -54,7 +54,7 @@ _PROFILES = (
         "ci",
         "pictures drawn by code and a few steps: live cells show that the code works, not what it "
         "achieves; recorded runs are real",
-        data="synthetic",
+        data={"cifar10": "synthetic", "tiny-imagenet": "synthetic-tiny"},
         images=2_000,
         test_images=500,
         epochs=2,
@@ -127,6 +127,11 @@ def data_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of local runs and checkpoints. It need not exist yet."""
     return _folder("COURSE_RUNS_DIR", "runs")
+
+
+def weights_of(id: str) -> Path:
+    """The file of an experiment's published weights."""
+    return WEIGHTS_DIR / f"{id}.safetensors"
 
 
 def _folder(variable: str, default: str) -> Path:

@@ -12,12 +12,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
-from course_lib import checkpoints, datasets, experiments, records, settings
+from course_lib import checkpoints, datasets, experiments, feeding, records, settings
 from course_lib.backend import keras, seed_everything, versions
-from course_lib.datasets import augment
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
@@ -40,35 +38,13 @@ class Run:
         return 100 * self.history["test_accuracy"][-1]
 
 
-def steps_per_epoch(images: int, batch: int) -> int:
-    """Batches of an epoch; the last one may be smaller."""
-    return -(-images // batch)
+def compiled(experiment, *, wrap=None, **changes):
+    """The experiment's network, compiled with its optimizer; `changes` go to the builder.
 
-
-def batches(data, experiment, seed: int, start: int = 0):
-    """Endless (images, labels) from epoch `start` on: standardised, augmented, float32.
-
-    Shapes (batch, height, width, 3) and (batch,); every epoch shows each image once.
+    wrap: a function of the network that returns the one to compile in its place.
     """
-    total, size = len(data.x_train), data.x_train.shape[1]
-    options = dict(experiment.augmentation)
-    fill = options.pop("fill", None)
-    for epoch in count(start):
-        order = augment.order(total, seed, epoch)
-        for step in range(steps_per_epoch(total, experiment.batch)):
-            chosen = order[step * experiment.batch : (step + 1) * experiment.batch]
-            x = augment.standardise(data.x_train[chosen], experiment.mean, experiment.deviation)
-            if options:
-                draw = augment.draw_shift_flip(
-                    len(chosen), size=size, seed=seed, epoch=epoch, step=step, **options
-                )
-                x = augment.shift_flip(x, draw, fill=fill)
-            yield x, data.y_train[chosen]
-
-
-def compiled(experiment, **changes):
-    """The experiment's network, compiled with its optimizer; `changes` go to the builder."""
     model = experiment.build(**changes)
+    model = wrap(model) if wrap else model
     options = dict(experiment.optimizer)
     optimizer = getattr(keras.optimizers, options.pop("name"))
     model.compile(
@@ -79,12 +55,35 @@ def compiled(experiment, **changes):
     return model
 
 
-class _Keep(keras.callbacks.Callback):
-    """After each epoch: history, seconds, checkpoint. Stops when the time is up."""
+class _Replay(keras.callbacks.Callback):
+    """Shows the callbacks of a protocol the epochs before this segment: EarlyStopping and
+    ReduceLROnPlateau forget them when training begins."""
 
-    def __init__(self, state: dict, folder: Path | None, deadline: float | None):
+    def __init__(self, callbacks, state: dict):
+        super().__init__()
+        self.callbacks, self.state = callbacks, state
+
+    def on_train_begin(self, logs=None):
+        history = self.state["history"]
+        watched = "validation" if "validation_loss" in history else "test"
+        names = {"loss": "loss", "accuracy": "accuracy"}
+        names |= {f"val_{k}": f"{watched}_{k}" for k in tuple(names)}
+        for epoch in range(len(history["loss"])):
+            past = {k: history[name][epoch] for k, name in names.items()}
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, dict(past))
+
+
+class _Keep(keras.callbacks.Callback):
+    """After each epoch: history, seconds, checkpoint. Stops when the time is up.
+
+    tested: None, or the images and labels of a test set beside the validation set of `fit`.
+    """
+
+    def __init__(self, state, folder: Path | None, deadline: float | None, tested, every: int):
         super().__init__()
         self.state, self.folder, self.deadline = state, folder, deadline
+        self.tested, self.every = tested, every
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()
@@ -96,17 +95,23 @@ class _Keep(keras.callbacks.Callback):
             raise TimeoutError
 
     def on_epoch_end(self, epoch, logs=None):
+        stopped = self.model.stop_training  # by a callback of the protocol
+        watched = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        row = {k: v for k, v in logs.items() if not k.startswith("val_")}
+        if self.tested:
+            row |= {f"validation_{k}": v for k, v in watched.items()}
+            watched = self.model.evaluate(self.tested, verbose=0, return_dict=True)
+        row |= {f"test_{k}": v for k, v in watched.items()}
         seconds = time.monotonic() - self.start
-        if not math.isfinite(logs["loss"] + logs["val_loss"]):
+        if not math.isfinite(row["loss"] + row["test_loss"]):
             raise CourseError(f"the loss is no longer a finite number in epoch {epoch + 1}")
-        history = self.state["history"]
-        for curve in records.CURVES:
-            key = "val_" + curve.removeprefix("test_") if curve.startswith("test_") else curve
-            history[curve].append(float(logs[key]))
+        for curve, values in self.state["history"].items():
+            values.append(float(row[curve]))
         self.state["seconds_per_epoch"].append(round(seconds, 2))
         self.state["segments"][-1][1] = epoch + 1
+        self.state["stopped_early"] = stopped
         if self.folder:
-            checkpoints.save(self.model, self.folder, self.state)
+            checkpoints.save(self.model, self.folder, self.state, self.every)
         if self.deadline and time.monotonic() + seconds > self.deadline:
             self.model.stop_training = True
 
@@ -122,6 +127,10 @@ def run(
     data=None,
     folder=None,
     minutes=None,
+    restarts=(),
+    precision="float32",
+    on_device=None,
+    callbacks=(),
     **changes,
 ) -> Run:
     """Train `experiment` (or an id, or `dataclasses.replace(...)` of one) and return a Run.
@@ -132,6 +141,13 @@ def run(
     folder: of local runs. Checkpoints go below it, an interrupted run resumes from them, and the
         record is written there at the end.
     minutes: stop in time, with a checkpoint.
+    restarts: ((epoch, learning rate), ...): go back to the checkpoint after that many epochs and
+        train on at this rate. Such a run has checkpoints and a record of its own beside those of
+        the run that it leaves.
+    precision: a Keras dtype policy; "mixed_bfloat16" is faster where the hardware has it.
+    on_device: leave the images on the accelerator and run many steps in one call; None does so
+        where JAX has one.
+    callbacks: further Keras callbacks that only look on, `keras.callbacks.TensorBoard("logs")`.
     changes: go to the builder, `run(experiment, block=my_block)`; such a run has no record.
     """
     if isinstance(experiment, str):
@@ -142,6 +158,8 @@ def run(
     live = live or experiment != experiments.get(experiment.id)
     if live and folder:
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
+    if restarts and not folder:
+        raise CourseError("a run starts again from a checkpoint: name its `folder`")
     # The budget of the `ci` profile is smaller than any live cell asks for.
     budget = {"images": images, "test_images": test_images, "epochs": epochs}
     budget = {} if profile.name == "ci" else budget
@@ -149,60 +167,113 @@ def run(
     deadline = time.monotonic() + 60 * minutes if minutes else None
 
     data = data or datasets.load(config["data"])
-    data = data.subset(config["images"], config["test_images"])
+    data = feeding.take(data, experiment, config["images"], config["test_images"])
+    standards = feeding.standards(experiment, data.x_train)
     seed_everything(seed)
-    model = compiled(experiment, **changes)
-    checkpoint = None
+    if on_device is None:
+        on_device = keras.backend.backend() == "jax" and bool(hardware()["accelerators"])
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
+        model = compiled(experiment, wrap=wrap, **changes)
+    finally:
+        keras.config.set_dtype_policy(before)
+    curves = records.CURVES + (records.VALIDATION if data.x_val is not None else ())
     state = {
         # Another backend's checkpoint is not continued: it draws and rounds otherwise.
-        "config_hash": f"{records.digest(config)} {keras.backend.backend()}",
-        "history": {curve: [] for curve in records.CURVES},
+        "config_hash": f"{records.digest(config)} {keras.backend.backend()} {precision}",
+        "history": {curve: [] for curve in curves},
         "seconds_per_epoch": [],
         "segments": [],
     }
+    checkpoint = None
     if folder:
-        checkpoint = settings.writable(folder) / experiment.id / f"{profile.name}-seed{seed}"
+        settings.writable(folder)
+        place = experiment.id, profile.name, seed, folder
+        checkpoint = records.path(*place, restarts).with_suffix("")
         model.optimizer.build(model.trainable_variables)
-        state = checkpoints.load(model, checkpoint, state["config_hash"]) or state
+        found = checkpoints.load(model, checkpoint, state["config_hash"])
+        if restarts and not found:
+            left = records.path(*place, restarts[:-1]).with_suffix("")
+            found = checkpoints.restart(model, left, state["config_hash"], *restarts[-1])
+        state = found or state
     done = len(state["history"]["loss"])
-    if done < config["epochs"]:
+    if done < config["epochs"] and not state.get("stopped_early"):
         state["segments"].append([done + 1, done])
-        keep = _Keep(state, checkpoint, deadline)
-        _fit(experiment, model, data, seed, done, config["epochs"], keep)
-    finished = len(state["history"]["loss"]) == config["epochs"]
+        _fit(model, experiment, data, standards, seed, config["epochs"], state, checkpoint,
+             deadline, on_device, callbacks)  # fmt: skip
+    finished = len(state["history"]["loss"]) == config["epochs"] or state.get(
+        "stopped_early", False
+    )
 
     record = None
     if finished and not live:
-        record = _record(experiment, profile, seed, config, data, state)
+        record = _record(experiment, profile, seed, config, data, state, precision)
         if folder:
             records.write(record, folder)
     return Run(experiment, model, data, state["history"], record, finished)
 
 
-def _fit(experiment, model, data, seed, done, epochs, keep):
-    steps = steps_per_epoch(len(data.x_train), experiment.batch)
-    x_test = augment.standardise(data.x_test, experiment.mean, experiment.deviation)
+def _fit(model, experiment, data, standards, seed, epochs, state, folder, deadline, on_device,
+         callbacks):  # fmt: skip
+    done, total = len(state["history"]["loss"]), len(data.x_train)
+    feed, steps = feeding.batches, feeding.steps_per_epoch(total, experiment)
+    at_once = feeding.EVALUATED_AT_ONCE
+    tested = feeding.Evaluated(data.x_test, data.y_test, *standards, at_once)
+    watched = tested
+    if data.x_val is not None:
+        watched = feeding.Evaluated(data.x_val, data.y_val, *standards, at_once)
+    if on_device:
+        feed, steps = feeding.chunks, feeding.chunks_per_epoch(total, experiment)
+        model.evaluate(watched, steps=1, verbose=0)  # builds loss and metrics on plain batches
+    protocol = [_callback(**options) for options in experiment.callbacks]
+    rate = _rates(experiment, state)
     progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done)
+    keep = _Keep(
+        state, folder, deadline, tested if watched is not tested else None, experiment.keep_every
+    )
     # Whatever ends it, the bar is closed; after a time-out the checkpoint has the last epoch.
     with contextlib.closing(progress), contextlib.suppress(TimeoutError):
         model.fit(
-            batches(data, experiment, seed, done),
-            shuffle=False,  # `batches` has shuffled
+            feed(data, experiment, seed, done),
+            shuffle=False,  # `feed` has shuffled
             steps_per_epoch=steps,
             epochs=epochs,
             initial_epoch=done,
-            validation_data=(x_test, data.y_test),
-            validation_batch_size=250,
+            validation_data=watched,
             verbose=0,
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch, _: experiment.schedule(epoch)),
+                keras.callbacks.LearningRateScheduler(lambda epoch, _: rate(epoch)),
+                *protocol,
+                _Replay(protocol, state),
+                *callbacks,
                 progress,
                 keep,
             ],
         )
 
 
-def _record(experiment, profile, seed, config, data, state) -> dict:
+def _callback(name: str, **options):
+    return getattr(keras.callbacks, name)(**options)
+
+
+def _rates(experiment, state):
+    """The learning rate as a function of the epoch: the schedule's, until a restart by hand."""
+
+    def rate(epoch: int) -> float:
+        by_hand = [r for start, r in state.get("restarts", []) if epoch >= start]
+        return by_hand[-1] if by_hand else experiment.schedule(epoch)
+
+    return rate
+
+
+def _record(experiment, profile, seed, config, data, state, precision) -> dict:
+    optional = {
+        "precision": precision if precision != "float32" else None,
+        "stopped_early": state.get("stopped_early") or None,
+        "restarts": state.get("restarts"),
+    }
     return {
         "schema": records.SCHEMA,
         "experiment": experiment.id,
@@ -221,10 +292,11 @@ def _record(experiment, profile, seed, config, data, state) -> dict:
         "versions": versions(),
         "backend": keras.backend.backend(),
         "hardware": hardware(),
+        **{k: v for k, v in optional.items() if v is not None},
         "seconds_per_epoch": state["seconds_per_epoch"],
         "segments": state["segments"],
         "history": state["history"],
-        **records.outcome(state["history"]),
+        **records.outcome(state["history"], experiment.choose),
     }
 
 

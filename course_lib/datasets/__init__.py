@@ -9,12 +9,21 @@ import numpy as np
 from course_lib import settings
 
 # The modules that know how to load the data set of that name: load() -> Dataset.
-NAMES = {"cifar10": "course_lib.datasets.cifar10", "synthetic": "course_lib.datasets.synthetic"}
+NAMES = {
+    "cifar10": "course_lib.datasets.cifar10",
+    "synthetic": "course_lib.datasets.synthetic",
+    "tiny-imagenet": "course_lib.datasets.tiny_imagenet",
+    "synthetic-tiny": "course_lib.datasets.synthetic_tiny",
+}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (count, height, width, 3) uint8 in RGB order, labels (count,) int64."""
+    """Images (count, height, width, 3) uint8 in RGB order, labels (count,) int64.
+
+    Images are arrays, or readers (hdf5.Images) that give arrays when indexed.
+    x_val, y_val: a validation set, where the data set has one.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -22,6 +31,8 @@ class Dataset:
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
+    x_val: np.ndarray | None = None
+    y_val: np.ndarray | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over the sorted digests of all labelled images.
@@ -31,39 +42,52 @@ class Dataset:
         total = hashlib.sha256()
         for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
             digests = sorted(
-                hashlib.sha256(bytes([label]) + np.ascontiguousarray(image).tobytes()).digest()
-                for image, label in zip(images, labels, strict=True)
+                hashlib.sha256(bytes([label]) + np.ascontiguousarray(images[k]).tobytes()).digest()
+                for k, label in enumerate(labels)
             )
             total.update(b"".join(digests))
         return total.hexdigest()
 
+    def of_classes(self, count: int) -> "Dataset":
+        """The data set of the first `count` classes alone."""
+        part = self._where(lambda _, labels: np.flatnonzero(labels < count))
+        return replace(part, classes=self.classes[:count])
+
     def subset(self, images: int | None = None, test_images: int | None = None) -> "Dataset":
         """Stratified subsets: the first `images` / classes of each class, in data set order.
 
-        The choice depends on no seed, so that seeds of one experiment see the same images.
+        test_images: of the test set and of the validation set. The choice depends on no seed, so
+        that seeds of one experiment see the same images.
         """
-        train = first_of_each_class(self.y_train, images, len(self.classes))
-        test = first_of_each_class(self.y_test, test_images, len(self.classes))
-        return replace(
-            self,
-            x_train=self.x_train[train],
-            y_train=self.y_train[train],
-            x_test=self.x_test[test],
-            y_test=self.y_test[test],
-        )
+
+        def choose(part, labels):
+            count = images if part == "train" else test_images
+            return first_of_each_class(labels, count, len(self.classes))
+
+        return self._where(choose)
+
+    def _where(self, choose) -> "Dataset":
+        """Of every part the rows choose(part, labels). A reader reads nothing yet."""
+        changes = {}
+        for part in ("train", "test", "val"):
+            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            if y is not None:
+                rows = choose(part, y)
+                changes[f"x_{part}"] = x.rows(rows) if hasattr(x, "rows") else x[rows]
+                changes[f"y_{part}"] = y[rows]
+        return replace(self, **changes)
 
 
 def first_of_each_class(labels: np.ndarray, count: int | None, classes: int) -> np.ndarray:
-    """Indices, ascending, of the first count / classes items of every class; None takes all."""
+    """Indices, ascending, of the first count / classes items of every class; None takes all.
+
+    A class that has fewer gives all of them. CourseError where not even one a class is asked for.
+    """
     if count is None:
         return np.arange(len(labels))
-    if count % classes:
-        raise settings.CourseError(f"{count} images do not divide evenly into {classes} classes")
+    if count < classes:
+        raise settings.CourseError(f"{count} images are not one for each of {classes} classes")
     chosen = [np.flatnonzero(labels == c)[: count // classes] for c in range(classes)]
-    if any(len(c) < count // classes for c in chosen):
-        raise settings.CourseError(
-            f"a class has fewer than {count // classes} images; ask for fewer than {count}"
-        )
     return np.sort(np.concatenate(chosen))
 
 

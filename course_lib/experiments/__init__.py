@@ -1,19 +1,24 @@
 """Every experiment of the course, as data. Importing this imports no Keras.
 
-An experiment is a frozen description. A variant names its parent and the *declared changes*;
-everything else it takes from there. Tables, captions, tests, command line and notebooks read
-this one description.
+The experiments stand in the TOML files beside this one, a file per family. A variant names its
+parent and what it changes; everything else it takes from there. Tables, captions, tests, command
+line and notebooks read this one description.
 """
 
 import hashlib
 import importlib
 import json
-from dataclasses import asdict, dataclass, replace
+import tomllib
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from course_lib import settings
 from course_lib.counting import Parameters
-from course_lib.schedules import Steps
+from course_lib.schedules import Polynomial, Steps
+
+# In the order in which the course meets them.
+FAMILIES = ("squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,24 @@ class Experiment:
     parameters: Parameters  # exact; tests build every network to check them
     macs: int
     dataset: str
-    mean: tuple[float, ...]  # standardise: (pixel - mean) / deviation, per channel
+    # (pixel - mean) / deviation; the mean is a number per channel, or "channel" or "pixel": the
+    # mean of the training images per channel, or per channel and place.
+    mean: tuple[float, ...] | str
     deviation: tuple[float, ...]
     augmentation: dict[str, Any]  # of datasets.augment
     optimizer: dict[str, Any]  # Keras class name and its arguments
-    schedule: Steps  # learning rate of each epoch
+    schedule: Steps | Polynomial  # learning rate of each epoch
     batch: int
     epochs: int
+    # Below stand habits of single articles, right or wrong; each is left out of a configuration
+    # where it does not apply.
+    whole_batches: bool = False  # leave out an epoch's last batch when it is incomplete
+    validation: int = 0  # so many of the last training images, unshuffled, are held out
+    callbacks: tuple[dict, ...] = ()  # Keras class names and their arguments, after the schedule
+    choose: str = ""  # "highest test_accuracy": whose epoch the article keeps
+    keep_every: int = 0  # epochs between checkpoints that stay, to start again from
+    first_classes: int = 0  # of the data set only so many classes
+    quick: dict[str, int] | None = None  # a budget of its own under the profile `quick`
     parent: str | None = None
     changes: tuple[str, ...] = ()  # the builder arguments and fields in which it may differ
     reported: Reported | None = None
@@ -63,10 +79,8 @@ class Experiment:
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result of a run, as plain JSON values."""
-        config = asdict(self)
-        for words in ("id", "question", "parent", "changes", "reported", "note"):
-            del config[words]
-        del config["parameters"], config["macs"]  # follow from the rest
+        config = {k: v for k, v in _options(self).items() if k not in _WORDS}
+        config["schedule"] = _options(self.schedule)
         return json.loads(json.dumps(config))
 
     def hash(self) -> str:
@@ -98,6 +112,28 @@ _NAMES = {
     "l2": "L2 weight decay on the convolutions",
     "bn": "batch normalisation after each convolution",
     "head_relu": "ReLU after the last convolution",
+    "dropout": "dropout before the head",
+    "stride": "stride of the first convolution",
+    "pools": "max-pools, [after layer, stride]",
+    "share": "share of 3x3 among the expand filters",
+    "width": "width, times the paper's",
+    "residual": "shortcuts",
+    "order": "order after each convolution",
+    "deep": "modules 4a to 4e",
+    "mean": "mean that is subtracted",
+    "first_classes": "classes of the data set",
+}
+# Where one side does not name it, it has the builder's own.
+_USUAL = {
+    "stride": "2",
+    "pools": "[[1, 2], [4, 2], [8, 2]]",
+    "share": "0.5",
+    "width": "1",
+    "squeeze_ratio": "table 1 of the paper",
+    "order": "bn-relu",
+    "activation": "relu",
+    "depth": "20",
+    "first_classes": "all",
 }
 
 
@@ -119,7 +155,8 @@ def _name(key: str) -> str:
 def _say(side: dict, other: dict, key: str) -> str:
     # A switch that one side does not name stands there at its default, which is the opposite.
     switch = isinstance(other.get(key), bool)
-    value = not other[key] if switch and key not in side else side.get(key)
+    usual = _USUAL.get(key.removeprefix("arguments."))
+    value = not other[key] if switch and key not in side else side.get(key, usual)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value == 0 or value is None:
@@ -127,110 +164,55 @@ def _say(side: dict, other: dict, key: str) -> str:
     return str(value).replace("_", " ")
 
 
-S1 = "S1, 【Keras-SqueezeNet】CIFAR-10"
-
-_EXPERIMENTS: dict[str, Experiment] = {}
-
-
-def _add(experiment: Experiment) -> Experiment:
-    _EXPERIMENTS[experiment.id] = experiment
-    return experiment
+# What describes an experiment without deciding its result, and what follows from the rest.
+_WORDS = {"id", "question", "parent", "changes", "reported", "note", "parameters", "macs", "quick"}
 
 
-def _variant(parent: Experiment, name: str, question: str, *, reported=None, note="", **changes):
-    """Add the parent with builder arguments or fields changed; `parameters`, `macs` follow."""
-    counts = {k: changes.pop(k) for k in ("parameters", "macs") if k in changes}
-    fields = {k: v for k, v in changes.items() if k in Experiment.__dataclass_fields__}
-    arguments = {k: v for k, v in changes.items() if k not in fields}
-    return _add(
-        replace(
-            parent,
-            id=f"{parent.id.split('/')[0]}/{name}",
-            question=question,
-            arguments={**parent.arguments, **arguments},
-            parent=parent.id,
-            changes=tuple(changes),
-            reported=reported,
-            note=note,
-            **counts,
-            **fields,
+def _options(described) -> dict[str, Any]:
+    """The fields of a dataclass, without those that stand at their default."""
+    values = {f.name: (getattr(described, f.name), f.default) for f in fields(described)}
+    return {k: v for k, (v, default) in values.items() if default is MISSING or v != default}
+
+
+def _frozen(value):
+    """TOML's arrays as tuples."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return {k: _frozen(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
+    """One entry of a TOML file; a variant's `arguments` are added to those of its parent."""
+    entry = _frozen(entry)
+    if "reported" in entry:
+        entry["reported"] = Reported(**{"source": source, **entry["reported"]})
+    if "parameters" in entry:
+        entry["parameters"] = Parameters(*entry["parameters"])
+    if "schedule" in entry:
+        kind = Steps if "rates" in entry["schedule"] else Polynomial
+        entry["schedule"] = kind(**entry["schedule"])
+    if "parent" not in entry:
+        return Experiment(id=id, **entry)
+    parent = known[entry["parent"]]
+    changed = {**entry.pop("arguments", {})}
+    changes = (*changed, *(k for k in entry if k not in _WORDS))
+    entry = {"reported": None, "note": "", "quick": None, "changes": changes, **entry}
+    return replace(parent, id=id, arguments={**parent.arguments, **changed}, **entry)
+
+
+def _read() -> dict[str, Experiment]:
+    known: dict[str, Experiment] = {}
+    for family in FAMILIES:
+        entries = tomllib.loads(
+            Path(__file__).with_name(f"{family}.toml").read_text(encoding="utf-8")
         )
-    )
+        source = entries.pop("source")
+        for id, entry in entries.items():
+            known[id] = _experiment(id, entry, source, known)
+    return known
 
 
-# --- SqueezeNet on CIFAR-10, one change at a time (S1) -------------------------------------------
-
-_plain = _add(
-    Experiment(
-        id="squeezenet/plain",
-        question="Why does the loss of plain SqueezeNet never leave 2.303?",
-        builder="squeezenet.squeezenet",
-        arguments={"initializer": "glorot_uniform", "l2": 0.0, "bn": False},
-        parameters=Parameters(729_144, 729_144, 0),
-        macs=13_135_972,
-        dataset="cifar10",
-        mean=(125.307, 122.95, 113.865),
-        deviation=(62.9932, 62.0887, 66.7048),
-        augmentation={"shift": 0.125, "flip": True, "fill": "constant"},
-        optimizer={"name": "SGD", "momentum": 0.9, "nesterov": True},
-        schedule=Steps(((0, 0.01), (100, 0.001), (200, 0.0001))),
-        batch=64,
-        epochs=300,
-        reported=Reported("10 %: the loss never leaves ln 10", S1, 10.0),
-    )
-)
-_he_l2 = _variant(
-    _plain,
-    "he-l2",
-    "Do He initialisation and weight decay set plain SqueezeNet moving?",
-    initializer="he_normal",
-    l2=1e-4,
-    reported=Reported("85 % and more; overfits", S1, 85.0),
-)
-_bn = _variant(
-    _he_l2,
-    "bn",
-    "What does batch normalisation add to good initialisation?",
-    bn=True,
-    parameters=Parameters(741_088, 735_116, 5_972),
-    reported=Reported("86 % and more; still overfits", S1, 86.0),
-)
-_he = _variant(
-    _plain,
-    "he",
-    "Is the initialiser alone the cure?",
-    initializer="he_normal",
-    note="A control of ours: the article changes the initialiser and adds L2 in one step.",
-)
-_variant(
-    _plain,
-    "l2",
-    "Is weight decay alone the cure?",
-    l2=1e-4,
-    note="A control of ours: the article changes the initialiser and adds L2 in one step.",
-)
-_variant(
-    _plain,
-    "glorot-bn",
-    "Does batch normalisation alone cure the plain net?",
-    bn=True,
-    parameters=Parameters(741_088, 735_116, 5_972),
-    note="A control of ours: the article adds BN to a net that already learns.",
-)
-_variant(
-    _plain,
-    "plain-linear-head",
-    "Is the ReLU after the last convolution what keeps plain SqueezeNet at 10 %?",
-    head_relu=False,
-    note="A control of ours: the last ReLU is a second suspect.",
-)
-_variant(
-    _he,
-    "he-linear-head",
-    "Does He initialisation do better without the ReLU after the last convolution?",
-    head_relu=False,
-    note="A control of ours: the last ReLU is a second suspect.",
-)
+_EXPERIMENTS = _read()
 
 
 def ids() -> list[str]:
