@@ -1,10 +1,9 @@
-"""Files from the network: resumed where they were cut, checked by SHA-256, never half-written.
+"""Files from the network: resumed where they were cut, checked by their hash, never half-written.
 
 pooch checks the hash and moves the finished file into place. Its own HTTP downloader starts
 every download anew, so a small one stands here that goes on with a `.part` file.
 """
 
-import contextlib
 import os
 import sys
 from pathlib import Path, PurePosixPath
@@ -16,19 +15,16 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError as BrokenStream
 
 from course_lib import settings
-
-try:
-    import fcntl
-except ImportError:  # Windows: without the lock, two downloads at once spoil each other's .part,
-    fcntl = None  # which the hash then reveals.
+from course_lib.datasets import lock
 
 TIMEOUT = 30  # seconds without a byte from the server
 NETWORK_ERRORS = (requests.RequestException, BrokenStream)
+HASHES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 def fetch(
     url: str,
-    sha256: str,
+    known_hash: str,
     target_folder: Path,
     mirrors: tuple[str, ...] = (),
     *,
@@ -37,7 +33,8 @@ def fetch(
 ) -> Path:
     """The path of the file at `url` in `target_folder`, downloaded if it is not there yet.
 
-    A file that is there already is checked too. `mirrors` are tried in turn after `url`; what a
+    known_hash: SHA-256 in hexadecimal, or "md5:" and the MD5, for want of a better one. A file
+    that is there already is checked too. `mirrors` are tried in turn after `url`; what a
     cut download left in `<name>.part` is continued, by the next call as well. `size` in bytes
     lets an error tell a truncated file. `progress` True or False shows or hides the bar on
     stderr; None shows it on a terminal.
@@ -48,15 +45,16 @@ def fetch(
     folder = Path(target_folder)
     target = folder / PurePosixPath(urlsplit(url).path).name
     if target.exists():
-        return _checked(target, sha256, size)
+        return _checked(target, known_hash, size)
     settings.writable(folder)
-    with _alone(folder):
+    # Where nothing can be locked, two at once spoil each other's .part, which the hash reveals.
+    with lock.alone(folder):
         if target.exists():  # another process fetched it while this one waited
-            return _checked(target, sha256, size)
+            return _checked(target, known_hash, size)
         reasons = []
         for address in (url, *mirrors):
             try:
-                _download(address, sha256, target, progress)
+                _download(address, known_hash, target, progress)
                 return target
             except (*NETWORK_ERRORS, ValueError) as error:
                 reasons.append(f"{address}: {_reason(error)}")
@@ -65,33 +63,45 @@ def fetch(
                     f"cannot write {target}: {error.strerror}; make room there or choose another "
                     "folder with COURSE_DATA_DIR"
                 ) from error
+    algorithm, digest = _hash(known_hash)
     raise settings.CourseError(
-        f"cannot download {target.name} ({'; '.join(reasons)}); "
-        f"put the file {target.name} with SHA-256 {sha256} into {folder} and run this again"
+        f"cannot download {target.name} ({'; '.join(reasons)}); put the file {target.name} with "
+        f"{HASHES[algorithm]} {digest} into {folder} and run this again"
     )
 
 
-def _checked(target: Path, sha256: str, size: int | None) -> Path:
+def _hash(known_hash: str) -> tuple[str, str]:
+    """Algorithm, a key of HASHES, and digest of a hash as `fetch` takes it."""
+    algorithm, _, digest = known_hash.lower().rpartition(":")
+    return algorithm or "sha256", digest
+
+
+def _checked(target: Path, known_hash: str, size: int | None) -> Path:
     """`target`, when it is the published file. One that is not is left to its owner."""
+    algorithm, digest = _hash(known_hash)
     try:
         actual = target.stat().st_size
         if size is not None and actual < size:
             wrong = f"is truncated: {actual:,} of {size:,} bytes"
-        elif pooch.file_hash(str(target)) == sha256.lower():
+        elif pooch.file_hash(str(target), algorithm) == digest:
             return target
         else:
-            wrong = f"is not the published file: its SHA-256 is not {sha256}"
+            wrong = f"is not the published file: its {HASHES[algorithm]} is not {digest}"
     except OSError as error:
         wrong = f"cannot be read: {error.strerror}"
     raise settings.CourseError(f"{target} {wrong}; delete it and run this again")
 
 
-def _download(url: str, sha256: str, target: Path, progress: bool | None) -> None:
+def _download(url: str, known_hash: str, target: Path, progress: bool | None) -> None:
     """Download `url` to `target`. ValueError for a wrong hash; nothing is kept then."""
     part = target.with_name(target.name + ".part")
     resumed = part.exists()
     downloader = _Resuming(part, progress)
-    arguments = {"known_hash": f"sha256:{sha256}", "fname": target.name, "path": target.parent}
+    arguments = {
+        "known_hash": ":".join(_hash(known_hash)),
+        "fname": target.name,
+        "path": target.parent,
+    }
     try:
         pooch.retrieve(url, downloader=downloader, **arguments)
     except ValueError:
@@ -170,24 +180,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT} s"
     if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
-        return "what it sends has another SHA-256"
+        return "what it sends has another hash"
     return "no connection, or it was cut"
-
-
-@contextlib.contextmanager
-def _alone(folder: Path):
-    """Let one process at a time download into `folder`. The lock ends with its process."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems lock no folders
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"waiting for another download into {folder}", file=sys.stderr)
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from course_lib.datasets import download
+from course_lib.datasets import download, lock
 from course_lib.settings import CourseError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -147,7 +147,7 @@ def test_whatever_lies_in_the_part_file_the_result_is_right(server, tmp_path, pa
 
 def test_a_wrong_hash_is_an_error_and_leaves_nothing(server, tmp_path):
     server.content = b"<html>Please log in to this network.</html>"
-    with pytest.raises(CourseError, match="another SHA-256") as error:
+    with pytest.raises(CourseError, match="another hash") as error:
         download.fetch(server.url, SHA256, tmp_path)
     says_what_to_put_where(error, tmp_path)
     assert files(tmp_path) == []
@@ -161,6 +161,19 @@ def test_a_mirror_takes_over_from_a_server_with_the_wrong_file(server, tmp_path)
         liar.shutdown()
     assert path.read_bytes() == CONTENT
     assert files(tmp_path) == [NAME]
+
+
+def test_a_file_without_a_published_sha256_is_held_against_its_md5(server, tmp_path):
+    md5 = hashlib.md5(CONTENT).hexdigest()
+    assert download.fetch(server.url, f"md5:{md5}", tmp_path).read_bytes() == CONTENT
+    (tmp_path / NAME).write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(CourseError, match=f"its MD5 is not {md5}"):
+        download.fetch(server.url, f"md5:{md5}", tmp_path)
+    (tmp_path / NAME).unlink()
+    server.content = b"something else"
+    with pytest.raises(CourseError, match=f"another hash.* with MD5 {md5} into"):
+        download.fetch(server.url, f"md5:{md5}", tmp_path)
+    assert files(tmp_path) == []
 
 
 def says_what_to_put_where(error, folder):
@@ -227,7 +240,7 @@ def test_a_full_disk_is_an_error(server, tmp_path, monkeypatch):
     assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.skipif(download.fcntl is None, reason="this system has no file locks")
+@pytest.mark.skipif(lock.fcntl is None, reason="this system has no file locks")
 def test_two_at_once_download_once(server, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(download.fetch, server.url, SHA256, tmp_path) for _ in range(2)]
