@@ -1,17 +1,22 @@
-"""Random shifts and flips for whole batches: pure functions of (seed, epoch, step).
+"""Random shifts, turns, zooms, shears and flips of whole batches: functions of (seed, epoch, step).
 
-NumPy draws the parameters; `shift_flip` moves the pixels with `xp=numpy` or `xp=jax.numpy`. No
-function keeps a state, so that an interrupted run goes on with the batches it would have seen.
+`draw` draws the parameters with NumPy; `move` moves the pixels with `xp=numpy` or `xp=jax.numpy`.
+No function keeps a state, so that an interrupted run goes on with the batches it would have seen.
 
-The transformation is that of Keras' legacy `ImageDataGenerator` with `width_shift_range`,
-`height_shift_range` and `horizontal_flip`: shifts are continuous, pixels are interpolated
-bilinearly (order 1 of scipy.ndimage.affine_transform), and the flip comes after the shift.
-Signs are those of that class too. With a shift of (rows, columns), before the flip,
+The transformation is that of Keras' legacy `ImageDataGenerator`, with its conventions: parameters
+are continuous, pixels are interpolated bilinearly (order 1 of scipy.ndimage.affine_transform), and
+the flip comes last. Before the flip, with x to the right and y down, both from the image's centre,
 
-    output[r, c] = input[r + rows, c + columns]
+    output[x, y] = input[turn(shift(shear(zoom(x, y))))]
+    zoom(x, y)  = (zooms_columns x, zooms_rows y)               above 1 shrinks the picture
+    shear(x, y) = (x - sin(shears) y, cos(shears) y)            positive leans the lower part right
+    shift(x, y) = (x + columns, y + rows)                       positive moves it left and up
+    turn(x, y)  = (cos(angles) x - sin(angles) y,               positive turns it counter-clockwise
+                   sin(angles) x + cos(angles) y)
 
-so positive rows move the picture up and positive columns move it left. (`rows` is that class's
-`ty`, `columns` its `tx`, although it draws `tx` from `height_shift_range`.)
+That class calls `rows` ty, `columns` tx, the zooms zy and zx, and `angles` theta. It draws tx from
+`height_shift_range`, and for images that are not square it mixes up the centre's coordinates: both
+have no counterpart here.
 """
 
 import contextlib
@@ -23,6 +28,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from course_lib import settings
 
 FILLS = ("constant", "nearest")
+OPTIONS = ("shift", "flip", "rotation", "zoom", "shear", "fill")
+AT_ONCE = 2**16  # pixels that `move` interpolates at once, few enough to stay in a cache
 
 # A batch needs a few arrays of a megabyte for a moment. glibc returns such memory to the system at
 # once and has it zeroed again for the next batch, which takes longer than all the arithmetic;
@@ -30,12 +37,16 @@ FILLS = ("constant", "nearest")
 np.empty(30 * 2**20, np.uint8)
 
 
-class ShiftFlip(NamedTuple):
-    """What happens to each image of a batch: arrays of shape (count,)."""
+class Draw(NamedTuple):
+    """What happens to each image of a batch: arrays of shape (count,), float32 except for flips."""
 
-    rows: np.ndarray  # float32, pixels; positive moves the picture up
-    columns: np.ndarray  # float32, pixels; positive moves the picture left
-    flips: np.ndarray  # bool; True swaps left and right after the shift
+    rows: np.ndarray  # pixels
+    columns: np.ndarray  # pixels
+    flips: np.ndarray  # bool; True swaps left and right, after all the others
+    angles: np.ndarray  # degrees
+    shears: np.ndarray  # degrees
+    zooms_rows: np.ndarray  # source pixels for each pixel of the output
+    zooms_columns: np.ndarray
 
 
 def _generator(purpose: int, seed: int, *place: int) -> np.random.Generator:
@@ -49,59 +60,142 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return _generator(0, seed, epoch).permutation(count)
 
 
-def draw_shift_flip(
-    count: int, *, shift: float, size: int, flip: bool, seed: int, epoch: int, step: int
-) -> ShiftFlip:
-    """Parameters for the `count` images of one step.
+def draw(options: dict, count: int, *, size: int, seed: int, epoch: int, step: int) -> Draw:
+    """Parameters for the `count` images of one step; all uniform and continuous.
 
-    shift: the largest shift either way as a part of `size`, the images' height and width in
-    pixels; uniform, continuous. flip: whether every second image, at random, is flipped.
+    options: `shift`, the most either way as a part of `size`, the images' height and width in
+    pixels; `rotation` and `shear`, the most either way in degrees; `zoom`, so that both axes, each
+    for itself, are zoomed by 1 - zoom to 1 + zoom; `flip`, whether every second image, at random,
+    is flipped. What is left out does not happen. `fill` is for `move`.
+
+    Raises CourseError for an unknown option.
     """
+    for name in options:
+        if name not in OPTIONS:
+            raise settings.nearest(name, OPTIONS, "augmentation")
     rng = _generator(1, seed, epoch, step)
-    rows, columns = rng.uniform(-shift * size, shift * size, (2, count)).astype(np.float32)
-    flips = rng.random(count) < (0.5 if flip else 0)
-    return ShiftFlip(rows, columns, flips)
+    shift = options.get("shift", 0) * size
+    rows, columns = rng.uniform(-shift, shift, (2, count)).astype(np.float32)
+    flips = rng.random(count) < (0.5 if options.get("flip") else 0)
+    # All are drawn, wanted or not, and records hang on this order: a parameter then stays what it
+    # was when another one is switched on or off.
+    angles, shears, *zooms = rng.uniform(-1, 1, (4, count))
+    angles, shears = options.get("rotation", 0) * angles, options.get("shear", 0) * shears
+    zooms = (1 + options.get("zoom", 0) * zoom for zoom in zooms)
+    return Draw(rows, columns, flips, *(x.astype(np.float32) for x in (angles, shears, *zooms)))
 
 
 def standardise(images, mean, deviation, *, xp=np):
-    """(images - mean) / deviation for each channel.
+    """(images - mean) / deviation.
 
     images: (count, height, width, channels) of grey levels, usually uint8. mean, deviation: one
-    number a channel. Returns float32 of the same shape.
+    number a channel, or one a pixel and channel. Returns float32 of the same shape.
     """
-    count, height, width, channels = images.shape
+    mean, deviation = (
+        xp.broadcast_to(xp.asarray(part, xp.float32), images.shape[1:]).reshape(-1)
+        for part in (mean, deviation)
+    )
     # A whole image a row: NumPy is slow where the innermost axis has three elements.
-    result = images.reshape(count, height * width * channels).astype(xp.float32)
+    result = images.reshape(-1, mean.size).astype(xp.float32)
     with _small_buffers():
-        result -= xp.tile(xp.asarray(mean, xp.float32), height * width)
-        result /= xp.tile(xp.asarray(deviation, xp.float32), height * width)
+        result -= mean
+        result /= deviation
     return result.reshape(images.shape)
 
 
-def shift_flip(images, parameters: ShiftFlip, *, fill: str, xp=np):
-    """The images shifted and flipped as `parameters` say.
+def move(images, draw: Draw, *, fill: str, xp=np):
+    """The images moved as `draw` says.
 
     images: (count, height, width, channels) float32, left as they are. fill: what shows where a
-    shift reaches beyond the image, "constant" for 0 (as scipy has it, wherever the source lies
-    outside [0, size - 1], even by a part of a pixel) or "nearest" for the edge. Returns a new
-    array of the same shape. With `xp=jax.numpy` it can be compiled; `fill` and `xp` are static.
+    source lies beyond the image, "constant" for 0 (as scipy has it, wherever it lies outside
+    [0, size - 1], even by a part of a pixel) or "nearest" for the edge. Returns a new array of the
+    same shape. With `xp=jax.numpy` it can be compiled; `fill` and `xp` are static.
 
     Raises CourseError for an unknown fill.
     """
     if fill not in FILLS:
         raise settings.nearest(fill, FILLS, "fill")
     images = xp.asarray(images, xp.float32)
-    rows, columns = (xp.asarray(shift, xp.float32)[:, None] for shift in parameters[:2])
-    low_rows, low_columns = xp.floor(rows), xp.floor(columns)
-    place = _place_windows if xp is np else _place_pixels
+    if xp is not np:
+        return _warp(images, draw, fill, xp)
+    if not any(np.any(x) for x in (*draw[3:5], draw.zooms_rows - 1, draw.zooms_columns - 1)):
+        return _shift_flip(images, draw, fill)
+    result = np.empty_like(images)
+    at_once = max(1, AT_ONCE // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), at_once):
+        part = slice(start, start + at_once)
+        result[part] = _warp(images[part], Draw(*(x[part] for x in draw)), fill, np)
+    return result
+
+
+def _warp(images, draw: Draw, fill: str, xp):
+    """`move` for every draw: four neighbours of each pixel's source, mixed."""
+    count, height, width, channels = images.shape
+    rows, columns, flips, angles, shears, zooms_rows, zooms_columns = (
+        xp.asarray(x)[:, None] for x in draw
+    )
+    turn = xp.deg2rad(angles)
+    lean = turn + xp.deg2rad(shears)  # what shear and turn, combined, come to for y
+    cos, sin = xp.cos(turn), xp.sin(turn)
+    y = zooms_rows * (xp.arange(height, dtype=xp.float32) - (height - 1) / 2)
+    x = zooms_columns * (xp.arange(width, dtype=xp.float32) - (width - 1) / 2)
+    x = xp.where(flips, -x, x)
+    down, below, inside_rows = _neighbours(
+        sin * x, xp.cos(lean) * y + (sin * columns + cos * rows + (height - 1) / 2), height, xp
+    )
+    right, beside, inside_columns = _neighbours(
+        cos * x, -xp.sin(lean) * y + (cos * columns - sin * rows + (width - 1) / 2), width, xp
+    )
+    inside = 1
+    if fill == "constant":
+        inside = (inside_rows & inside_columns).astype(xp.float32)
+        below, beside = below * inside, beside * inside
+    both = below * beside
+    line = width * channels
+    weights = (
+        (inside - below - (beside - both), 0),
+        (beside - both, channels),
+        (below - both, line),
+        (both, line + channels),
+    )
+    # A neighbour beyond the edge has the weight 0: any pixel will do. NumPy takes single numbers
+    # faster than pixels of three, from a view faster than at a sum of indices, and wraps fastest.
+    index = (line * down + channels * right).astype(xp.int32)  # in an image: exact in float32
+    index = index + (height * line * xp.arange(count))[:, None, None]
+    flat, result = images.reshape(-1), []
+    for channel in range(channels):
+        mixed = 0
+        for weight, step in weights:
+            taken = xp.take(flat[channel + step :], index, mode="wrap")
+            taken *= weight
+            mixed += taken
+        result.append(mixed)
+    return xp.stack(result, axis=-1)
+
+
+def _neighbours(along_row, along_column, size: int, xp):
+    """Sources on an axis of `size`, at along_row (count, width) + along_column (count, height).
+
+    Returns the pixel before each, the part beyond it and whether it is inside the image.
+    """
+    place = along_row[:, None, :] + along_column[:, :, None]
+    near = xp.clip(place, 0, size - 1)
+    before = xp.floor(near)
+    return before, near - before, near == place
+
+
+def _shift_flip(images, draw: Draw, fill: str):
+    """`move` for shifts and flips in NumPy, in a third of the time and less."""
+    rows, columns = draw.rows[:, None], draw.columns[:, None]
+    low_rows, low_columns = np.floor(rows), np.floor(columns)
     with _small_buffers():
-        lines, mixed = _between(images, rows - low_rows, columns - low_columns, fill, xp)
-        whole = ShiftFlip(low_rows.astype(int), low_columns.astype(int), parameters.flips)
-        result = place(lines, mixed, whole, columns == low_columns, fill, images.shape, xp)
+        lines, mixed = _between(images, rows - low_rows, columns - low_columns, fill)
+        whole = low_rows.astype(int), low_columns.astype(int), draw.flips
+        result = _place(lines, mixed, *whole, columns == low_columns, fill, images.shape)
     return result.reshape(images.shape)
 
 
-def _between(images, rows, columns, fill: str, xp):
+def _between(images, rows, columns, fill: str):
     """The images shifted by parts of a pixel: sampled at (r + rows, c + columns).
 
     rows, columns: (count, 1) in [0, 1). Of h rows, h - 1 have a neighbour below to mix with; the
@@ -115,12 +209,12 @@ def _between(images, rows, columns, fill: str, xp):
     before, last = flat[:, :line], flat[:, -line:]
     after = last
     if fill == "constant":
-        before = after = xp.zeros_like(last)
-        last = xp.where(rows == 0, last, 0)
+        before = after = np.zeros_like(last)
+        last = np.where(rows == 0, last, 0)
     # Flat, with one spare pixel at the end: the neighbour of a row's last pixel is then the next
     # row's first, and the resulting column of nonsense is cut off.
     parts = [before, _mix(flat, rows, line), last, after, after[:, :channels]]
-    flat = xp.concatenate(parts, axis=1)
+    flat = np.concatenate(parts, axis=1)
     shape = count, height + 2, line
     mixed = _mix(flat, columns, channels).reshape(shape)[:, :, :-channels]
     return flat[:, :-channels].reshape(shape), mixed
@@ -135,14 +229,14 @@ def _mix(flat, part, step: int):
     return result
 
 
-def _place_windows(lines, mixed, whole: ShiftFlip, exact, fill: str, shape, xp):
+def _place(lines, mixed, rows, columns, flips, exact, fill: str, shape):
     """What _between returned, shifted by whole pixels and flipped.
 
-    For NumPy: it copies a row of a window at once, in a third of the time of single pixels.
-    exact: (count, 1), whether an image meets the last column, its part of a pixel being 0.
+    rows, columns: (count, 1) int. flips: (count,) bool. exact: (count, 1), whether an image meets
+    the last column, its part of a pixel being 0. Copies a row of a window at once.
     """
     count, height, width, channels = shape
-    border = np.abs(whole.columns).max(initial=1)  # wide enough that no window leaves the grid
+    border = np.abs(columns).max(initial=1)  # wide enough that no window leaves the grid
     start, stop = border * channels, (border + width - 1) * channels
     grid = np.zeros((count, height + 2, (width + 2 * border) * channels), np.float32)
     grid[:, :, start:stop] = mixed
@@ -154,33 +248,15 @@ def _place_windows(lines, mixed, whole: ShiftFlip, exact, fill: str, shape, xp):
         chosen = np.flatnonzero(exact)
         grid[chosen, :, stop : stop + channels] = lines[chosen, :, -channels:]
     windows = sliding_window_view(grid, width * channels, axis=2)
-    source = np.clip(np.arange(1, height + 1) + whole.rows, 0, height + 1)
-    result = windows[np.arange(count)[:, None], source, start + whole.columns * channels]
-    chosen = np.flatnonzero(whole.flips)
+    source = np.clip(np.arange(1, height + 1) + rows, 0, height + 1)
+    result = windows[np.arange(count)[:, None], source, start + columns * channels]
+    chosen = np.flatnonzero(flips)
     plain = result[chosen]
     flipped = np.empty_like(plain)
     for channel in range(channels):  # long strides beat many copies of three elements
         flipped[:, :, channel::channels] = plain[:, :, channel - channels :: -channels]
     result[chosen] = flipped
     return result
-
-
-def _place_pixels(lines, mixed, whole: ShiftFlip, exact, fill: str, shape, xp):
-    """The same as `_place_windows`, pixel by pixel, for arrays without views and assignment."""
-    count, height, width, channels = shape
-    before, last = lines[:, :, :channels], lines[:, :, -channels:]
-    after = last
-    if fill == "constant":
-        before = after = xp.zeros_like(last)
-        last = xp.where(exact[:, :, None], last, 0)
-    grid = xp.concatenate([before, mixed, last, after], axis=2)
-    row = xp.clip(xp.arange(1, height + 1) + whole.rows, 0, height + 1)
-    row += (height + 2) * xp.arange(count)[:, None]
-    column = xp.arange(1, width + 1)
-    column = xp.where(xp.asarray(whole.flips)[:, None], column[::-1], column)
-    column = xp.clip(column + whole.columns, 0, width + 1)
-    pixels = grid.reshape(count * (height + 2) * (width + 2), channels)
-    return xp.take(pixels, row[:, :, None] * (width + 2) + column[:, None], axis=0, mode="clip")
 
 
 @contextlib.contextmanager
