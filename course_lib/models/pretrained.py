@@ -1,0 +1,103 @@
+"""SqueezeNet with the weights that torchvision publishes, and what it sees on a photograph."""
+
+from pathlib import Path
+
+import numpy as np
+import pooch
+import safetensors.numpy
+from PIL import Image, ImageOps
+
+from course_lib.backend import keras
+from course_lib.settings import CourseError, data_dir, nearest
+
+# torchvision's weights, trained on ImageNet; a file's name ends in the first digits of its SHA-256.
+PUBLISHED = {
+    "squeezenet-1.0": "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
+    "squeezenet-1.1": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+}
+
+
+def load_torchvision(model, file=None):
+    """`model`, a network of `squeezenet_imagenet`, with torchvision's weights in it.
+
+    file: a .pth, which PyTorch reads without running code in it, or a .safetensors of the same
+        names; None takes the published file, downloaded once into the folder of the data.
+    A CourseError says which weight is missing, too many or misshapen; the model is unchanged then.
+    """
+    if model.name not in PUBLISHED:
+        raise nearest(model.name, PUBLISHED, "published weights for")
+    path = Path(file) if file else _published(PUBLISHED[model.name])
+    arrays = _read(path)
+    stages = list(dict.fromkeys(layer.name.split("_")[0] for layer in model.layers))
+    variables = {_torchvision_name(v.path, stages): v for v in model.weights}
+    wrong = f"{path.name} does not fit {model.name}, take the file of this network:"
+    if odd := arrays.keys() ^ variables.keys():
+        raise CourseError(f"{wrong} {min(odd)} is in one of them only")
+    for name, variable in variables.items():
+        if arrays[name].ndim == 4:
+            arrays[name] = arrays[name].transpose(2, 3, 1, 0)  # PyTorch: (out, in, height, width)
+        if arrays[name].shape != (shape := tuple(variable.shape)):
+            raise CourseError(f"{wrong} {name} is {arrays[name].shape}, not {shape} (HWIO)")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return model
+
+
+def _torchvision_name(path: str, stages: list[str]) -> str:
+    layer, kind = path.replace("kernel", "weight").split("/")
+    if layer in (ends := {"conv1": "features.0", "conv10": "classifier.1"}):
+        return f"{ends[layer]}.{kind}"
+    stage, part = layer.replace("expand1", "expand1x1").replace("expand3", "expand3x3").split("_")
+    # `features` counts conv1, its ReLU, pools and fire modules; our input stands for the ReLU.
+    return f"features.{stages.index(stage)}.{part}.{kind}"
+
+
+def _published(url: str) -> Path:
+    folder, name = data_dir() / "torchvision", url.split("/")[-1]
+    pooch.get_logger().setLevel("WARNING")  # else it advises the reader on hashes
+    try:
+        path = Path(pooch.retrieve(url, None, name, folder, progressbar=True))
+    except OSError as error:
+        raise CourseError(f"cannot download {url}; put the file into {folder}") from error
+    if not pooch.file_hash(str(path)).startswith(path.stem.split("-")[1]):
+        raise CourseError(f"{path} is not the published file; delete it and run this again")
+    return path
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.numpy.load_file(path)
+        import torch
+
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
+    except ImportError as error:
+        raise CourseError(f"{path.name} needs PyTorch: pip install torch") from error
+    except Exception as error:  # torch, pickle, zipfile and safetensors have many kinds
+        raise CourseError(f"cannot read {path} ({type(error).__name__}); fetch it anew") from error
+
+
+def classify(model, image, top: int = 5) -> list[tuple[str, float]]:
+    """The `top` likeliest classes of a photograph: (name, probability), best first.
+
+    image: PIL's or uint8 (height, width, 3). As in torchvision, the short side becomes 256, the
+    middle 224 x 224 is standardised. The names are Keras' for its own networks, downloaded once
+    to ~/.keras/models; a CourseError where there are none, or no image.
+    """
+    if getattr(image, "dtype", None) == np.uint8 and image.shape[2:] == (3,):
+        image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        raise CourseError("classify takes a PIL image or a uint8 array (height, width, 3)")
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    size = [side * 256 // min(image.size) for side in image.size]
+    left, upper = (round((side - 224) / 2) for side in size)
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    pixels = np.asarray(image.crop((left, upper, left + 224, upper + 224))) / 255
+    images = ((pixels - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).astype("float32")[None]
+    probabilities = keras.ops.convert_to_numpy(model(images, training=False))
+    try:
+        (best,) = keras.applications.imagenet_utils.decode_predictions(probabilities, top)
+    except Exception as error:  # Keras' download raises a bare one
+        raise CourseError(f"names need 1,000 classes and, once, a connection: {error}") from error
+    return [(name.replace("_", " "), float(probability)) for _, name, probability in best]
