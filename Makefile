@@ -6,6 +6,7 @@ PORT = 8000
 LAB =
 LOCK =
 UV = 0.13.9
+TORCH = torch==2.13.0
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -25,11 +26,11 @@ ISOLATED := env PATH="$(CURDIR)/$(BIN):$$PATH" \
 # The runs that chapters start while nbval tries them.
 TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/_build/tried"
 
-.PHONY: help book serve lab test check lint unit chapters site verify bench format outputs lock clean
+.PHONY: help book serve lab test check lint unit chapters site test-backends verify bench format outputs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- read ---------------------------------------------------------------------------------------
 
@@ -73,6 +74,19 @@ chapters: $(READY)
 
 site: $(READY)
 	@$(ISOLATED) $(PYTEST) -n 2 -rs tests/site
+
+# PyTorch is large and has builds of its own for the CPU, so it is not among the locked packages.
+test-backends: $(READY) .venv/.torch ## every network on JAX and PyTorch too; PyTorch's weights
+	@for backend in jax torch; do \
+		echo "Keras on $$backend"; \
+		$(ISOLATED) KERAS_BACKEND=$$backend $(PYTEST) -n 2 tests/unit/test_backends.py || exit 1; done
+	@$(ISOLATED) $(PYTEST) tests/unit/test_pretrained.py
+
+.venv/.torch: $(READY)
+	@echo "Installing $(TORCH), the build for the CPU, into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+		--extra-index-url https://download.pytorch.org/whl/cpu "$(TORCH)"
+	@touch $@
 
 verify: $(READY) ## every record against its schema, every number in the book against a record
 	@$(ISOLATED) $(BIN)/python tools/verify.py

@@ -7,8 +7,10 @@ descriptor is caught during this one import, and whatever else was written is pa
 
 import contextlib
 import os
+import platform
 import sys
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -40,7 +42,7 @@ with _without_startup_lines():
     # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
     keras.ops.convert_to_tensor(0.0)
 
-__all__ = ["keras", "layers", "seed_everything", "versions"]
+__all__ = ["hardware", "keras", "layers", "seed_everything", "versions"]
 
 
 def seed_everything(seed: int) -> None:
@@ -61,3 +63,15 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def hardware() -> dict:
+    """Processor, cores and accelerators."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
+    return {"processor": processor, "cores": os.cpu_count(), "accelerators": devices}

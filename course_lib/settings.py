@@ -9,6 +9,7 @@
 """
 
 import os
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -132,6 +133,17 @@ def runs_dir() -> Path:
 def weights_of(id: str) -> Path:
     """The file of an experiment's published weights."""
     return WEIGHTS_DIR / f"{id}.safetensors"
+
+
+def commit() -> str:
+    """The commit of the course's own code, with `-dirty` if the code differs from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.check_output(
+            command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _folder(variable: str, default: str) -> Path:

@@ -6,16 +6,13 @@ So a run that was interrupted, however roughly, ends with the weights of one tha
 
 import contextlib
 import math
-import os
-import platform
-import subprocess
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from course_lib import checkpoints, datasets, experiments, feeding, records, settings
-from course_lib.backend import keras, seed_everything, versions
+from course_lib.backend import hardware, keras, seed_everything, versions
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
@@ -287,7 +284,7 @@ def _record(experiment, profile, seed, config, data, state, precision) -> dict:
             "images": len(data.x_train),
             "test_images": len(data.x_test),
         },
-        "commit": _commit(),
+        "commit": settings.commit(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "backend": keras.backend.backend(),
@@ -298,26 +295,3 @@ def _record(experiment, profile, seed, config, data, state, precision) -> dict:
         "history": state["history"],
         **records.outcome(state["history"], experiment.choose),
     }
-
-
-def _commit() -> str:
-    """The commit of the course's own code, with `-dirty` if the code differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        return subprocess.check_output(
-            command, cwd=settings.ROOT, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def hardware() -> dict:
-    """Processor, cores and accelerators."""
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
-    return {"processor": processor, "cores": os.cpu_count(), "accelerators": devices}
