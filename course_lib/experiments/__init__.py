@@ -97,30 +97,39 @@ class Experiment:
         other = get(other) if isinstance(other, str) else other
         ours, theirs = _flat(self.configuration()), _flat(other.configuration())
         keys = [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]
+        if ours["builder"] != theirs["builder"]:  # what one alone is given has no counterpart
+            keys = [k for k in keys if not k.startswith("arguments.") or k in ours and k in theirs]
         if not keys:
             return f"{self.id} and {other.id} are the same network under the same protocol."
-        lines = [f"{_name(k)}: {_say(theirs, ours, k)} → {_say(ours, theirs, k)}" for k in keys]
+        lines = [
+            f"{_name(ours, k)}: {_say(theirs, ours, k)} → {_say(ours, theirs, k)}" for k in keys
+        ]
         return f"{self.id} against {other.id}\n" + "\n".join(f"  {line}" for line in lines)
 
     def _repr_pretty_(self, printer, cycle):  # a notebook cell that ends with an experiment
         printer.text(f"{self.id}: {self.question}")
 
 
-# In words, where the name of an argument is not yet a phrase.
+# In words, where the name of an argument is not yet a phrase. A key may begin with a builder or its
+# module: that argument there.
 _NAMES = {
     "initializer": "initialiser of the convolutions",
     "l2": "L2 weight decay on the convolutions",
+    "googlenet.l2": "L2 weight decay on the convolutions and the dense layer",
     "bn": "batch normalisation after each convolution",
     "head_relu": "ReLU after the last convolution",
     "dropout": "dropout before the head",
     "stride": "stride of the first convolution",
     "pools": "max-pools, [after layer, stride]",
     "share": "share of 3x3 among the expand filters",
-    "width": "width, times the paper's",
+    "width": "width, times the source's",
+    "resnet.width": "filters of the first stage",
     "residual": "shortcuts",
     "order": "order after each convolution",
     "deep": "modules 4a to 4e",
     "mean": "mean that is subtracted",
+    "schedule.late": "epochs by which every drop comes late",
+    "classes": "classes of the network",
     "first_classes": "classes of the data set",
 }
 # Where one side does not name it, it has the builder's own.
@@ -129,6 +138,8 @@ _USUAL = {
     "pools": "[[1, 2], [4, 2], [8, 2]]",
     "share": "0.5",
     "width": "1",
+    "resnet.width": "16",
+    "googlenet.deepergooglenet.classes": "200",
     "squeeze_ratio": "table 1 of the paper",
     "order": "bn-relu",
     "activation": "relu",
@@ -147,15 +158,22 @@ def _flat(config: dict, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _name(key: str) -> str:
+def _own(words: dict[str, str], side: dict, key: str) -> str | None:
+    """The words for that argument of the builder, else of its module, else of any."""
     key = key.removeprefix("arguments.")
-    return _NAMES.get(key, key.replace("_", " ").replace(".", ", "))
+    keys = (f"{side['builder']}.{key}", f"{side['builder'].split('.')[0]}.{key}", key)
+    return next((words[k] for k in keys if k in words), None)
+
+
+def _name(side: dict, key: str) -> str:
+    phrase = key.removeprefix("arguments.").replace("_", " ").replace(".", ", ")
+    return _own(_NAMES, side, key) or phrase
 
 
 def _say(side: dict, other: dict, key: str) -> str:
     # A switch that one side does not name stands there at its default, which is the opposite.
     switch = isinstance(other.get(key), bool)
-    usual = _USUAL.get(key.removeprefix("arguments."))
+    usual = _own(_USUAL, side, key)
     value = not other[key] if switch and key not in side else side.get(key, usual)
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -193,6 +211,8 @@ def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
         entry["schedule"] = kind(**entry["schedule"])
     if "parent" not in entry:
         return Experiment(id=id, **entry)
+    if entry["parent"] not in known:  # a parent stands before its children
+        raise settings.nearest(str(entry["parent"]), known, "parent")
     parent = known[entry["parent"]]
     changed = {**entry.pop("arguments", {})}
     changes = (*changed, *(k for k in entry if k not in _WORDS))
@@ -208,7 +228,10 @@ def _read() -> dict[str, Experiment]:
         )
         source = entries.pop("source")
         for id, entry in entries.items():
-            known[id] = _experiment(id, entry, source, known)
+            try:
+                known[id] = _experiment(id, entry, source, known)
+            except (TypeError, settings.CourseError) as error:  # a wrong key is a TypeError
+                raise settings.CourseError(f"{family}.toml, {id}: {error}") from error
     return known
 
 
