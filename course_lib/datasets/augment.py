@@ -79,10 +79,10 @@ def draw(options: dict, count: int, *, size: int, seed: int, epoch: int, step: i
     flips = rng.random(count) < (0.5 if options.get("flip") else 0)
     # All are drawn, wanted or not, and records hang on this order: a parameter then stays what it
     # was when another one is switched on or off.
-    angles, shears, *zooms = rng.uniform(-1, 1, (4, count))
-    angles, shears = options.get("rotation", 0) * angles, options.get("shear", 0) * shears
-    zooms = (1 + options.get("zoom", 0) * zoom for zoom in zooms)
-    return Draw(rows, columns, flips, *(x.astype(np.float32) for x in (angles, shears, *zooms)))
+    most = [[options.get(name, 0)] for name in ("rotation", "shear", "zoom", "zoom")]
+    others = (most * rng.uniform(-1, 1, (4, count))).astype(np.float32)
+    others[2:] += 1
+    return Draw(rows, columns, flips, *others)
 
 
 def standardise(images, mean, deviation, *, xp=np):
@@ -118,7 +118,7 @@ def move(images, draw: Draw, *, fill: str, xp=np):
     images = xp.asarray(images, xp.float32)
     if xp is not np:
         return _warp(images, draw, fill, xp)
-    if not any(np.any(x) for x in (*draw[3:5], draw.zooms_rows - 1, draw.zooms_columns - 1)):
+    if not any(x.any() for x in (*draw[3:5], draw.zooms_rows - 1, draw.zooms_columns - 1)):
         return _shift_flip(images, draw, fill)
     result = np.empty_like(images)
     at_once = max(1, AT_ONCE // (images.shape[1] * images.shape[2]))

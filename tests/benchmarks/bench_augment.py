@@ -80,7 +80,7 @@ def batches_of_layers(options, fill, images):
 
 
 def compared(name, options, size, batch, fill, wanted):
-    """(name, batch, wanted, makers): functions of a step that make a batch each."""
+    """(name, batch, wanted, legacy, ours, layers): functions of a step that make a batch each."""
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
     images = augment.standardise(images, cifar10.MEAN, cifar10.DEVIATION)
     flow = legacy_generator(options, fill).flow(images, batch_size=batch, shuffle=False)
@@ -90,7 +90,7 @@ def compared(name, options, size, batch, fill, wanted):
         drawn = augment.draw(options, batch, size=size, seed=0, epoch=0, step=step)
         return augment.move(images, drawn, fill=fill)
 
-    return name, batch, wanted, (lambda _: next(flow), ours, lambda _: next(layers))
+    return name, batch, wanted, lambda _: next(flow), ours, lambda _: next(layers)
 
 
 def whole_batch(batch=64):
@@ -110,7 +110,7 @@ def whole_batch(batch=64):
         drawn = augment.draw(SQUEEZENET, batch, size=32, seed=0, epoch=0, step=step)
         return augment.move(standard(step), drawn, fill="constant")
 
-    return "whole batch, shift and flip", batch, 0, (legacy, ours)
+    return "whole batch, shift and flip", batch, 0, legacy, ours, None
 
 
 def seconds(function, first, repeats):
@@ -120,23 +120,32 @@ def seconds(function, first, repeats):
     return (time.process_time() - begin) / repeats
 
 
+def medians(*makers_repeats):
+    """Seconds a batch of each (maker, repeats), in alternating rounds."""
+    times = [
+        [seconds(maker, number * repeats, repeats) for maker, repeats in makers_repeats]
+        for number in range(ROUNDS + 1)
+    ][1:]  # the first round warms up
+    return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
 def main():
     print(f"NumPy {np.__version__}, Keras {keras.__version__}; images of 3 channels")
     print(
-        f"{'images/s':32}{'legacy':>10}{'ours':>10}{'ratio':>8}{'ours, ms a batch':>20}"
+        f"{'images/s':32}{'legacy':>10}{'ours':>10}{'ratio':>8}{'ours, ms a batch':>18}"
         f"{'Keras layers':>14}"
     )
-    for name, batch, wanted, makers in [*(compared(*case) for case in CASES), whole_batch()]:
-        repeats = 3, 30, 10
-        times = [
-            [seconds(maker, number * k, k) for maker, k in zip(makers, repeats, strict=False)]
-            for number in range(ROUNDS + 1)
-        ][1:]  # the first round warms up
-        slow, fast, *layers = (statistics.median(column) for column in zip(*times, strict=True))
+    for name, batch, wanted, legacy, ours, layers in [
+        *(compared(*c) for c in CASES),
+        whole_batch(),
+    ]:
+        slow, fast = medians((legacy, 3), (ours, 30))
+        # On its own: the threads of TensorFlow go on for a moment after their work.
+        beside = f"{batch / medians((layers, 10))[0]:,.0f}" if layers else "-"
         verdict = f"  below {wanted}" if slow / fast < wanted else ""
         print(
             f"{name:32}{batch / slow:10,.0f}{batch / fast:10,.0f}{slow / fast:8.1f}"
-            f"{1000 * fast:20.2f}{batch / layers[0] if layers else float('nan'):14,.0f}{verdict}"
+            f"{1000 * fast:18.2f}{beside:>14}{verdict}"
         )
 
 
