@@ -73,5 +73,10 @@ def hardware() -> dict:
         processor = next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
+    if keras.backend.backend() == "torch":  # Keras lists its devices on the other two only
+        import torch
+
+        devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    else:
+        devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
     return {"processor": processor, "cores": os.cpu_count(), "accelerators": devices}
