@@ -73,17 +73,18 @@ def create(path: Path, shape: tuple[int, ...]) -> int:
         layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        space = h5py.h5s.create_simple(shape)
-        return h5py.h5d.create(
-            file.id, b"images", h5py.h5t.NATIVE_UINT8, space, layout
-        ).get_offset()
+        kind, space = h5py.h5t.NATIVE_UINT8, h5py.h5s.create_simple(shape)
+        return h5py.h5d.create(file.id, b"images", kind, space, layout).get_offset()
 
 
 def finish(path: Path, labels: np.ndarray, files: list[str], attributes: dict) -> None:
     """Complete a file whose images are written."""
+    labels, files = np.asarray(labels, np.int64), np.array(files, "S")
+    # HDF5 crashes on a full disk, so ask for the room first; it cuts off what it does not need.
+    with open(path, "ab") as file:
+        file.write(bytes(labels.nbytes + files.nbytes + 2**20))
     with h5py.File(path, "r+") as file:
-        file["labels"] = np.asarray(labels, np.int64)
-        file["files"] = np.array(files, "S")
+        file["labels"], file["files"] = labels, files
         file.attrs.update({"schema": SCHEMA, **attributes})
         file.flush()
         os.fsync(file.id.get_vfd_handle())

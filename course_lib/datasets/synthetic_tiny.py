@@ -5,7 +5,6 @@ From the JPEGs on, all goes as with the real images.
 """
 
 import os
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,38 +32,34 @@ def prepare() -> Path:
     data = settings.data_dir() / NAME
     folder = data / tiny_imagenet.FOLDER
     if not folder.is_dir():
-        temporary = Path(tempfile.mkdtemp(prefix=".drawn-", dir=settings.writable(data)))
+        settings.writable(data)
         try:
-            draw(temporary / folder.name)
-            os.rename(temporary / folder.name, folder)
+            with tempfile.TemporaryDirectory(prefix=".drawn-", dir=data) as temporary:
+                draw(Path(temporary, folder.name))
+                os.rename(Path(temporary, folder.name), folder)
         except OSError as error:
             if not folder.is_dir():  # else another process was faster, and drew the same
                 raise settings.CourseError(f"cannot write {folder}: {error.strerror}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return tiny_imagenet.prepare(data, TEST)
 
 
 def draw(folder: Path) -> None:
     """The files of a tiny-imagenet-200 with these 20 classes, always the same."""
-    rng = np.random.default_rng(0)
     each = TRAIN + TEST + VALIDATION
-    labels = np.repeat(np.arange(len(CLASSES)), each)
-    single = synthetic.draw(labels % len(synthetic.CLASSES), rng)
-    large, four = single.repeat(2, axis=1).repeat(2, axis=2), np.tile(single, (1, 2, 2, 1))
-    images = np.where((labels < len(synthetic.CLASSES))[:, None, None, None], large, four)
-    (folder / "val" / "images").mkdir(parents=True)
-    annotations = []
+    labels, figures = np.repeat(np.arange(len(CLASSES)), each), len(synthetic.CLASSES)
+    images = synthetic.draw(labels % figures, np.random.default_rng(0))
+    annotations = ""
     for number, (label, image) in enumerate(zip(labels, images, strict=True)):
-        wnid = WNIDS[label]
-        if number % each < TRAIN + TEST:
-            file = folder / "train" / wnid / "images" / f"{wnid}_{number % each}.JPEG"
-            file.parent.mkdir(parents=True, exist_ok=True)
-        else:
-            file = folder / "val" / "images" / f"val_{len(annotations)}.JPEG"
-            annotations.append(f"{file.name}\t{wnid}\t0\t0\t63\t63\n")
-        Image.fromarray(image).save(file, quality=90)
-    (folder / "val" / "val_annotations.txt").write_text("".join(annotations))
-    (folder / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in WNIDS))
-    words = zip(WNIDS, CLASSES, strict=True)
-    (folder / "words.txt").write_text("".join(f"{w}\t{name}, drawn by code\n" for w, name in words))
+        wnid, file = WNIDS[label], f"{WNIDS[label]}_{number}.JPEG"
+        place = folder / "train" / wnid / "images"
+        if number % each >= TRAIN + TEST:
+            place = folder / "val" / "images"
+            annotations += f"{file}\t{wnid}\t0\t0\t63\t63\n"
+        place.mkdir(parents=True, exist_ok=True)
+        large = image.repeat(2, axis=0).repeat(2, axis=1)
+        image = large if label < figures else np.tile(image, (2, 2, 1))
+        Image.fromarray(image).save(place / file, quality=90)
+    (folder / tiny_imagenet.ANNOTATIONS).write_text(annotations)
+    (folder / "wnids.txt").write_text("\n".join(WNIDS))
+    words = map("\t".join, zip(WNIDS, CLASSES, strict=True))
+    (folder / "words.txt").write_text("\n".join(words))

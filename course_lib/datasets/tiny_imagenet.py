@@ -123,7 +123,8 @@ def _bytes(source: Path, name: str) -> bytes:
     try:
         if source.suffix == ".zip":
             return _archive(source).read(f"{FOLDER}/{name}")
-        return (source / name).read_bytes()
+        with open(f"{source}/{name}", "rb") as file:  # pathlib takes a tenth of all the time
+            return file.read()
     except (FileNotFoundError, KeyError):
         raise _wrong(source, name, "is missing") from None
     except Exception as error:  # damage to an archive shows in many ways
@@ -239,7 +240,7 @@ def _convert(source: Path, folder: Path, test_per_class: int) -> None:
         made.mkdir()
         _write(made, source, *plan(source, test_per_class))
         os.rename(made, folder)
-    except (OSError, RuntimeError) as error:  # a full disk is either to h5py; so is a dead worker
+    except (OSError, RuntimeError) as error:  # RuntimeError: of h5py, or a worker died
         if not folder.is_dir():  # else another process was faster, and its folder is as good
             raise settings.CourseError(
                 f"cannot write {folder}: {getattr(error, 'strerror', None) or error}; make room "
