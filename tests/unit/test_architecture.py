@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ FLOW = [
     ["datasets", "models", "counting", "schedules"],
     ["experiments"],
     ["records"],
-    ["checkpoints", "training"],
+    ["checkpoints", "feeding"],
+    ["training"],
     ["evaluation", "signals"],
     ["figure", "plots", "diagrams", "explorers"],
     ["__main__"],
@@ -70,6 +72,18 @@ def test_an_import_against_the_flow_is_noticed():
     source = "def draw():\n    from course_lib import training, settings\n"
     assert wrong_way("models", source) == {"training"}
     assert wrong_way("records", "import course_lib.plots as plots") == {"plots"}
+
+
+def test_an_installed_course_has_all_files():
+    """What pyproject.toml packs, against what there is: a checkout hides a file left out."""
+    options = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    options = options["tool"]["setuptools"]
+    folders = {file.parent.relative_to(PACKAGE.parent) for file in FILES}
+    assert sorted(options["packages"]) == sorted(".".join(folder.parts) for folder in folders)
+    others = [f for f in PACKAGE.rglob("*") if f.is_file() and f.suffix not in (".py", ".pyc")]
+    for file in others:
+        package = ".".join(file.parent.relative_to(PACKAGE.parent).parts)
+        assert any(file.match(p) for p in options["package-data"].get(package, [])), file
 
 
 def test_the_library_stays_thin():

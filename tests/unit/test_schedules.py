@@ -1,19 +1,50 @@
 import pytest
 
-from course_lib import experiments
-from course_lib.schedules import Steps
+from course_lib.schedules import Polynomial, Steps
+
+STAIRS = ((0, 0.01), (100, 0.001), (200, 1e-4))
 
 
 @pytest.mark.parametrize(
-    "epoch, rate", [(0, 0.01), (99, 0.01), (100, 0.001), (199, 0.001), (200, 1e-4), (299, 1e-4)]
+    "epoch, rate", [(0, 0.01), (99, 0.01), (100, 0.001), (199, 0.001), (200, 1e-4), (9_999, 1e-4)]
 )
-def test_squeezenets_staircase_falls_at_the_start_of_epochs_100_and_200(epoch, rate):
-    assert experiments.get("squeezenet/plain").schedule(epoch) == rate
+def test_a_staircase_falls_at_the_start_of_the_epochs_that_it_names(epoch, rate):
+    assert Steps(STAIRS)(epoch) == rate
 
 
-def test_steps_says_itself_in_words():
+@pytest.mark.parametrize(
+    "epoch, rate", [(0, 0.01), (1, 0.01), (100, 0.01), (101, 0.001), (200, 0.001), (201, 1e-4)]
+)
+def test_late_moves_every_drop_and_not_the_beginning(epoch, rate):
+    assert Steps(STAIRS, late=1)(epoch) == rate
+
+
+@pytest.mark.parametrize("power", [1, 2, 0.5, 4])
+def test_a_polynomial_falls_from_its_rate_to_what_is_left_in_the_last_epoch(power):
+    schedule = Polynomial(0.01, power, 70)
+    assert schedule(0) == 0.01
+    assert schedule(35) == pytest.approx(0.01 * 0.5**power)
+    assert schedule(69) == pytest.approx(0.01 / 70**power) and schedule(69) > 0
+    rates = [schedule(epoch) for epoch in range(70)]
+    assert rates == sorted(rates, reverse=True) and len(set(rates)) == 70
+
+
+def test_power_1_is_a_straight_line_and_larger_powers_fall_early():
+    line, curve = (Polynomial(0.01, power, 70) for power in (1, 4))
+    steps = [line(k) - line(k + 1) for k in range(69)]
+    assert steps == pytest.approx([0.01 / 70] * 69)
+    assert curve(0) - curve(1) > line(0) - line(1) and curve(68) - curve(69) < line(68) - line(69)
+    assert all(curve(k) < line(k) for k in range(1, 70))
+
+
+def test_schedules_say_themselves_in_words():
     assert str(Steps(((0, 0.01), (100, 0.001)))) == "0.01 from epoch 0, 0.001 from epoch 100"
+    late = "0.01 from epoch 0, 0.001 from epoch 100, every drop an epoch late"
+    assert str(Steps(((0, 0.01), (100, 0.001)), late=1)) == late
+    assert str(Polynomial(0.005, 1, 70)) == "0.005 · (1 - epoch / 70)^1"
 
 
-def test_equal_steps_are_equal_and_others_are_not():
+def test_equal_schedules_are_equal_and_others_are_not():
     assert Steps(((0, 0.1),)) == Steps(((0, 0.1),)) != Steps(((0, 0.2),))
+    assert Steps(((0, 0.1),)) != Steps(((0, 0.1),), late=1)
+    assert Polynomial(0.1, 1, 70) == Polynomial(0.1, 1, 70) != Polynomial(0.1, 2, 70)

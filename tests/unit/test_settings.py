@@ -27,7 +27,8 @@ def test_profiles_are_those_of_the_design():
     quick, ci, full = (settings.PROFILES[name] for name in ("quick", "ci", "full"))
     assert quick.images * quick.epochs == 51_200
     assert quick.data is None and quick.test_images is None, "quick runs on real data, all tests"
-    assert ci.data == "synthetic" and ci.epochs <= 2
+    assert ci.data == {"cifar10": "synthetic", "tiny-imagenet": "synthetic-tiny"}
+    assert ci.epochs <= 2 and ci.images <= 2_000
     assert (full.data, full.images, full.test_images, full.epochs) == (None,) * 4
 
 
