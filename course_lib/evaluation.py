@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from course_lib import checkpoints, datasets, feeding, records, settings, training
+from course_lib.backend import keras
 from course_lib.settings import CourseError
 
 
@@ -98,11 +99,18 @@ def report(experiment, model, data) -> Report:
 def saved(experiment, profile: str, seed: int):
     """(model, data) of a finished run: from your own runs, else the published weights.
 
-    Raises CourseError, which says how to make one, where there is neither.
+    Raises CourseError, which says how to make one, where there is neither, and for a run that was
+    made on another backend.
     """
-    if records.path(experiment.id, profile, seed, settings.runs_dir()).exists():
+    folder = settings.runs_dir()
+    file = records.path(experiment.id, profile, seed, folder)
+    if (file.with_suffix("") / checkpoints.NEWEST).exists() and file.exists():
+        record = records.read(file)
+        if record["backend"] != keras.backend.backend():
+            raise CourseError(f"{file} was made with KERAS_BACKEND={record['backend']}: set it")
         # Nothing is left to train: this restores the last checkpoint.
-        run = training.run(experiment, profile=profile, seed=seed, folder=settings.runs_dir())
+        options = {"profile": profile, "seed": seed, "folder": folder}
+        run = training.run(experiment, precision=record.get("precision", "float32"), **options)
         return run.model, run.data
     if profile == "full" and seed == 0 and settings.weights_of(experiment.id).exists():
         model = experiment.build()
