@@ -114,7 +114,7 @@ def torch_network(version: str, arrays: dict):
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("size", [224, 97])
+@pytest.mark.parametrize("size", [pytest.param(224, marks=pytest.mark.slow), 97])
 def test_logits_are_those_of_the_network_in_pytorch(tmp_path, version, suffix, size):
     torch = pytest.importorskip("torch")
     net = torch_network(version, state(version))
