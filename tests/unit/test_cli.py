@@ -9,6 +9,7 @@ import pytest
 
 from course_lib import __main__ as cli
 from course_lib import datasets, experiments, records, settings
+from course_lib.datasets import cifar10, synthetic_tiny, tiny_imagenet
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_show_against_says_the_difference_in_words(course):
 
 
 BN = "squeezenet/bn"
+RESTART = ["--from-epoch", "40", "60", "--learning-rate", "1e-4", "1e-5"]
 WRONG = [
     (["show", "squeezenet/BN"], BN),
     (["show", "line\nbreak"], "squeezenet/"),
@@ -115,8 +117,29 @@ WRONG = [
     (["run", BN, "--minutes", "nan"], "--minutes must be a number above 0"),
     (["run", BN, "--minutes", ""], "--minutes must be a number above 0"),
     (["run", BN, "--profile", "ci", "--publish"], "not published"),
+    (["run", BN, *RESTART, "--publish"], "not published"),
+    (["run", BN, "--from-epoch", "40"], "go together"),
+    (["run", BN, "--learning-rate", "1e-4"], "go together"),
+    (["run", BN, "--from-epoch", "40", "60", "--learning-rate", "1e-4"], "go together"),
+    (["run", BN, "--from-epoch", "60", "40", "--learning-rate", "1", "2"], "in the order"),
+    (["run", BN, "--from-epoch", "40", "40", "--learning-rate", "1", "2"], "in the order"),
+    (["run", BN, "--from-epoch", "0", "--learning-rate", "1"], "--from-epoch must be"),
+    (["run", BN, "--from-epoch", "last", "--learning-rate", "1"], "--from-epoch must be"),
+    (["run", BN, "--from-epoch", "40", "--learning-rate", "0"], "--learning-rate must be"),
+    (["run", BN, "--from-epoch", "40", "--learning-rate", "nan"], "--learning-rate must be"),
+    (["run", BN, "--from-epoch", "--learning-rate", "1"], "--from-epoch"),
+    (["run", BN, "--precision", "float16"], "mixed_float16"),
+    (["run", BN, "--precision", "bfloat16"], "mixed_bfloat16"),
+    (["run", BN, "--precision", ""], "float32"),
+    (["show", BN, "--evaluate", "--profile", "quik"], "quick"),
+    (["show", BN, "--evaluate", "--seed", "-1"], "--seed must be a whole number from 0"),
+    (["show", BN, "--evaluate"], f"course_lib run {BN} --profile quick --seeds 0"),
+    (["show", "squeezenet/nb", "--evaluate"], BN),
+    (["show", BN, "--seeds", "0", "1"], "1"),
     (["run"], "ID"),
     (["prepare", "cifar"], "cifar10"),
+    (["prepare", "tiny_imagenet"], "tiny-imagenet"),
+    (["prepare"], "dataset"),
     (["lst"], "list"),
     (["list", "--jsn"], "--jsn"),
     (["list", "two\nlines"], "two"),
@@ -183,16 +206,27 @@ def trained(monkeypatch, make_record):
 
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    calls = []
+    calls = Calls()
 
-    def run(experiment, *, profile, seed, folder, minutes):
+    def run(experiment, *, profile, seed, folder, minutes, restarts, precision):
         calls.append((experiment.id, profile, seed))
+        calls.options.append({"restarts": restarts, "precision": precision, "minutes": minutes})
         record = make_record(experiment.id, profile, seed)
+        if restarts:
+            record["restarts"] = [list(restart) for restart in restarts]
         records.write(record, folder)
         return SimpleNamespace(finished=True, record=record, model=model)
 
     monkeypatch.setattr(training, "run", run)
     return calls
+
+
+class Calls(list):
+    """What was run: (id, profile, seed); and in `options` with which other options."""
+
+    def __init__(self):
+        super().__init__()
+        self.options = []
 
 
 def test_runs_stay_local_and_are_not_repeated(course, trained, folders):
@@ -219,6 +253,32 @@ def test_publish_publishes_what_was_run_before_without_running_it_again(course, 
     assert files_below(folders / "records") == {"squeezenet/bn/quick-seed0.json"}
     assert str(folders / "records" / "squeezenet" / "bn" / "quick-seed0.json") in out
     assert not (folders / "weights").exists(), "weights are of full runs"
+
+
+def test_without_options_a_run_follows_its_protocol_in_float32(course, trained):
+    assert course("run", BN)[0] == 0
+    assert trained.options == [{"restarts": (), "precision": "float32", "minutes": None}]
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_precision_and_minutes_reach_the_run(course, trained, precision):
+    assert course("run", BN, "--precision", precision, "--minutes", "5")[0] == 0
+    (options,) = trained.options
+    assert options["precision"] == precision and 4.9 < options["minutes"] <= 5
+
+
+def test_restarts_reach_the_run_and_have_a_record_of_their_own(course, trained, folders):
+    course("run", BN)
+    status, out, _ = course("run", BN, *RESTART)
+    assert status == 0 and trained == [(BN, "quick", 0)] * 2, "it is another run"
+    assert trained.options[1]["restarts"] == ((40, 1e-4), (60, 1e-5))
+    file = "squeezenet/bn/quick-seed0-from40-at0.0001-from60-at1e-05.json"
+    assert files_below(folders / "runs") == {"squeezenet/bn/quick-seed0.json", file}
+    assert str(folders / "runs" / file) in out.splitlines()
+    status, out, _ = course("run", BN, *RESTART)
+    assert "1 of 1 recorded already" in out and len(trained) == 2
+    course("run", BN, *RESTART[:2], "--learning-rate", "1e-4")
+    assert len(trained) == 3, "with fewer restarts it is yet another"
 
 
 @pytest.mark.parametrize("first", [[], [BN]], ids=["at once", "after a run without"])
@@ -275,5 +335,54 @@ def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, ends, s
     assert ("python -m course_lib " + " ".join(words) in out) == (says == "1 not finished")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--precision", "mixed_bfloat16"],
+        ["--from-epoch", "1", "2", "--learning-rate", "1e-4", "1e-5"],
+    ],
+    ids=["no options", "precision", "restarts"],
+)
+def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
+    calls = []
+
+    def run(command, **options):
+        calls.append(command)
+        return SimpleNamespace(returncode=0, stdout="/runs/bn.json")
+
+    monkeypatch.setattr(cli.subprocess, "run", run)
+    status, _, _ = course("run", BN, "--seeds", "0", "1", "--jobs", "2", *words)
+    assert status == 0 and len(calls) == 2
+    expected = words if "--precision" in words else ["--precision", "float32", *words]
+    for command in calls:
+        # What a process reads of its words is what was meant.
+        read = cli.parser().parse_args(command[3:])
+        meant = cli.parser().parse_args(["run", BN, "--seeds", read.seeds[0], *expected])
+        assert (read.precision, cli.restarts_of(read)) == (meant.precision, cli.restarts_of(meant))
+        assert (read.ids, read.profile, read.publish) == ([BN], "quick", False)
+    assert {command[command.index("--seeds") + 1] for command in calls} == {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    "name, module",
+    [("cifar10", cifar10), ("tiny-imagenet", tiny_imagenet), ("synthetic-tiny", synthetic_tiny)],
+)
+def test_prepare_asks_the_module_of_the_data_set(course, monkeypatch, tmp_path, name, module):
+    monkeypatch.setattr(module, "prepare", lambda: tmp_path / "ready")
+    assert course("prepare", name) == (0, f"{name} is ready in {tmp_path / 'ready'}\n", "")
+
+
+def test_prepare_that_fails_ends_with_status_2_and_one_line(course, monkeypatch):
+    def fail():
+        raise settings.CourseError("n01443537_0.JPEG is truncated:\nfetch it again")
+
+    monkeypatch.setattr(tiny_imagenet, "prepare", fail)
+    assert course("prepare", "tiny-imagenet") == (
+        2, "", "course_lib: n01443537_0.JPEG is truncated: fetch it again\n"
+    )  # fmt: skip
+
+
 def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):
-    assert course("prepare", "synthetic")[0] == 0
+    status, out, err = course("prepare", "synthetic")
+    assert (status, err) == (0, "") and "nothing to prepare" in out
