@@ -19,9 +19,9 @@ GREY, SKY, PURPLE = "#8a8a8a", "#56B4E9", "#CC79A7"
 FILLS = {"conv1": [BLUE], "conv3": [ORANGE], "conv5": [VERMILION], "fire": [BLUE, ORANGE]}
 FILLS |= {"input": ["none"], "dense": ["none"], "pool": [GREY], "gap": [GREY]}
 
-# What the last layer of a stage says about it; a softmax is no box of its own.
+# What the last layer of a stage says about it; softmax and dropout are no boxes.
 _KINDS = {"InputLayer": "input", "ReLU": "conv3", "MaxPooling2D": "pool", "Dense": "dense"}
-_KINDS |= {"GlobalAveragePooling2D": "gap", "Softmax": ""}
+_KINDS |= {"GlobalAveragePooling2D": "gap", "Softmax": "", "Dropout": ""}
 
 # Narrow enough that 11 units are still 10 pixels on a telephone with 350 pixels for the page.
 WIDTH = 360
@@ -142,8 +142,8 @@ def stages(model) -> list[Stage]:
     """The stages of a built Keras model, for `network`: layers `fire2_…` together are one."""
     found = []
     for row in counting.stages(model):
-        layer = model.get_layer(row.name) if row.kind != "Concatenate" else None
         kind, note = _KINDS.get(row.kind, "fire"), ""
+        layer = model.get_layer(row.name) if kind != "fire" else None
         if kind == "conv3":
             kind = f"conv{layer.kernel_size[0]}"
         if kind in ("conv1", "conv3", "conv5", "pool"):

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import artwork
 import pytest
 
-from course_lib import diagrams
+from course_lib import diagrams, experiments
 from course_lib.diagrams import Stage
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -178,3 +178,11 @@ def test_save_leaves_the_old_picture_when_writing_fails(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         artwork.save(artwork.logo(), path)
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("id", ["squeezenet/dropout", "squeezenet/simple-bypass"])
+def test_dropout_is_no_box_and_a_module_with_a_bypass_is_one(id):
+    found = diagrams.stages(experiments.get(id).build())
+    assert [s.name for s in found if s.kind == "fire"] == [f"fire{k}" for k in range(2, 10)]
+    assert "dropout" not in [s.name for s in found]
+    assert diagrams.network(found).svg.startswith("<svg")
