@@ -118,7 +118,8 @@ def move(images, draw: Draw, *, fill: str, xp=np):
     images = xp.asarray(images, xp.float32)
     if xp is not np:
         return _warp(images, draw, fill, xp)
-    if not any(x.any() for x in (*draw[3:5], draw.zooms_rows - 1, draw.zooms_columns - 1)):
+    others = *draw[3:5], draw.zooms_rows - 1, draw.zooms_columns - 1
+    if not any(map(np.count_nonzero, others)):  # quicker than x.any()
         return _shift_flip(images, draw, fill)
     result = np.empty_like(images)
     at_once = max(1, AT_ONCE // (images.shape[1] * images.shape[2]))
