@@ -22,11 +22,13 @@ def duration(seconds: float) -> str:
 
 
 class Progress(keras.callbacks.Callback):
-    """steps: of an epoch; epochs: of the run; done: epochs completed before this segment."""
+    """steps: of an epoch; epochs: of the run; done: epochs completed before this segment;
+    watched: the images that `fit` evaluates on, "test" or "validation"."""
 
-    def __init__(self, name: str, steps: int, epochs: int, done: int):
+    def __init__(self, name: str, steps: int, epochs: int, done: int, watched: str = "test"):
         super().__init__()
         self.name, self.steps, self.epochs, self.done = name, steps, epochs, done
+        self.watched = watched
         self.bar = self.line = None
         self.shown = 0.0
 
@@ -60,7 +62,8 @@ class Progress(keras.callbacks.Callback):
             self._say(f"epoch {self.epoch + 1} of {self.epochs}, about {duration(left)} left")
 
     def on_epoch_end(self, epoch, logs=None):
-        result = f"loss {logs['loss']:.3f}, test accuracy {100 * logs['val_accuracy']:.1f} %"
+        accuracy = f"{self.watched} accuracy {100 * logs['val_accuracy']:.1f} %"
+        result = f"loss {logs['loss']:.3f}, {accuracy}"
         if self.bar is not None:
             self.bar.set_postfix_str(result)
         self._say(f"epoch {epoch + 1} of {self.epochs}, {result}")

@@ -226,7 +226,8 @@ def _fit(model, experiment, data, standards, seed, epochs, state, folder, deadli
         model.evaluate(watched, steps=1, verbose=0)  # builds loss and metrics on plain batches
     protocol = [_callback(**options) for options in experiment.callbacks]
     rate = _rates(experiment, state)
-    progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done)
+    name = "test" if watched is tested else "validation"
+    progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done, name)
     keep = _Keep(
         state, folder, deadline, tested if watched is not tested else None, experiment.keep_every
     )
