@@ -118,7 +118,8 @@ def check(record: dict, where: str = "the record") -> None:
     epochs = config["epochs"]
     if record.get("stopped_early"):
         epochs = len(record["seconds_per_epoch"])
-    for curve in dict.fromkeys((*CURVES, *record["history"])):
+    chosen_by = experiment.choose.split()[1:]  # its curve need not be among those of all
+    for curve in dict.fromkeys((*CURVES, *chosen_by, *record["history"])):
         values = record["history"].get(curve)
         numbers = isinstance(values, list) and all(type(v) in (int, float) for v in values)
         if not numbers or len(values) != epochs or not 0 < epochs <= config["epochs"]:
