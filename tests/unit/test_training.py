@@ -1,164 +1,200 @@
+"""The engine on networks of a second: what a run records, and that nothing interrupts it for good.
+
+"The same" is bitwise: every variable of network and optimizer, every number of the record.
+"""
+
+import csv
 import math
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib import checkpoints, datasets, experiments, records, settings, training
-from course_lib.datasets import synthetic
-from course_lib.models import squeezenet
+from course_lib import checkpoints, experiments, feeding, records, settings, training
+from course_lib.backend import keras
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
+from tests.unit import tiny
+from tests.unit.tiny import EPOCHS, EXPERIMENTS, STEPS
 
-# TensorFlow 2.20 and Keras 3.15 under NumPy 2, inside `fit`: nothing of ours.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-ID = "squeezenet/bn"
-# Three steps an epoch, the last of two images; three epochs; and a net that compiles quickly.
-TINY = {"images": 130, "test_images": 20, "epochs": 3}
-FIRES = ((16, 64), (16, 64))
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    return synthetic.load(images=200, test_images=50)
+pytestmark = [
+    # TensorFlow 2.20 and Keras 3.15 under NumPy 2, inside `fit`: nothing of ours.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+ID, SEED = "tiny/momentum", 3
 
 
-def make_tiny(patch, drawn):
-    patch.setitem(settings.PROFILES, "ci", replace(settings.PROFILES["ci"], **TINY))
-    patch.setattr(datasets, "load", lambda name: drawn)
-    patch.setattr(squeezenet, "FIRES", FIRES)
+@pytest.fixture(autouse=True)
+def course(monkeypatch, folders):
+    """The tiny experiments; published records below a folder of the test's own."""
+    tiny.install(monkeypatch)
 
 
-@pytest.fixture
-def tiny(monkeypatch, drawn, folders):
-    """Profile ci on 130 drawn images and a net of two fires; the folder of local runs."""
-    make_tiny(monkeypatch, drawn)
-    return settings.runs_dir()
-
-
-def test_network_is_compiled_with_the_optimizer_of_the_protocol():
-    model = training.compiled(experiments.get(ID))
-    config = model.optimizer.get_config()
-    assert (type(model.optimizer).__name__, config["nesterov"]) == ("SGD", True)
-    assert config["momentum"] == pytest.approx(0.9)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
-    assert model.loss == "sparse_categorical_crossentropy"
+def train(folder, id=ID, **options):
+    return training.run(id, profile="ci", seed=SEED, folder=folder, **options)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(drawn, tmp_path_factory):
-    """A whole run of three epochs, its folder and its checkpoint."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    with pytest.MonkeyPatch.context() as patch:
-        make_tiny(patch, drawn)
-        run = training.run(ID, profile="ci", seed=3, folder=folder)
-    return SimpleNamespace(run=run, folder=folder, arrays=arrays(folder))
+def uninterrupted(tmp_path_factory):
+    """(id, restarts) -> the folder of a whole run, and the Run; made once."""
+
+    @cache
+    def made(id, restarts):
+        folder = tmp_path_factory.mktemp("uninterrupted")
+        if restarts:
+            shutil.copytree(made(id, restarts[:-1]).folder, folder, dirs_exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            tiny.install(patch)
+            return SimpleNamespace(folder=folder, run=train(folder, id, restarts=restarts))
+
+    return lambda id=ID, restarts=(): made(id, restarts)
 
 
-def arrays(folder) -> dict[str, np.ndarray]:
-    """Every variable in the newest checkpoint of that run."""
-    with np.load(folder / ID / "ci-seed3" / checkpoints.NEWEST) as file:
-        return {name: file[name] for name in file.files if name != "state"}
+def checkpoint(folder, id=ID, restarts=()):
+    return records.path(id, "ci", SEED, folder, restarts).with_suffix("") / checkpoints.NEWEST
 
 
-def assert_as_uninterrupted(uninterrupted, folder, segments):
-    found, expected = arrays(folder), uninterrupted.arrays
-    assert found.keys() == expected.keys()
-    different = [k for k in expected if found[k].tobytes() != expected[k].tobytes()]
-    assert different == [], "bitwise the same weights, momentum and statistics"
-    record = records.read(records.path(ID, "ci", 3, folder))
-    assert record["history"] == uninterrupted.run.history
+def arrays(file) -> dict[str, bytes]:
+    """Every variable in a checkpoint."""
+    with np.load(file) as found:
+        return {k: found[k].tobytes() for k in found.files if k != "state"}
+
+
+# What two runs of the same experiment may differ in.
+OF_THE_HOUR = ("finished", "seconds_per_epoch", "segments", "commit")
+
+
+def of_all_hours(record: dict) -> dict:
+    return {k: v for k, v in record.items() if k not in OF_THE_HOUR}
+
+
+def assert_same(whole, folder, segments, id=ID, restarts=()):
+    """The run below `folder` ended as `whole` did, in these segments."""
+    expected, found = (arrays(checkpoint(f, id, restarts)) for f in (whole.folder, folder))
+    assert found.keys() == expected.keys() and len(found) > 10
+    assert [k for k in expected if found[k] != expected[k]] == [], "bitwise the same variables"
+    record = records.read(records.path(id, "ci", SEED, folder, restarts))
+    assert of_all_hours(record) == of_all_hours(whole.run.record)
     assert record["segments"] == segments
-    assert len(record["seconds_per_epoch"]) == TINY["epochs"]
-    return record
+    assert len(record["seconds_per_epoch"]) == len(record["history"]["loss"])
 
 
-def resume(monkeypatch, capsys, *words):
-    monkeypatch.setattr(
-        sys, "argv", ["course_lib", "run", ID, "--profile", "ci", "--seeds", "3", *words]
-    )
-    assert cli.main() == 0
-    return capsys.readouterr().out
+def files_below(folder) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
 
 
-# The same command in a process of its own; in its second epoch it meets its end.
-DOOMED = """
-import os, signal, sys
-from dataclasses import replace
-from course_lib import __main__, datasets, settings, training
-from course_lib.datasets import synthetic
-from course_lib.models import squeezenet
-drawn = synthetic.load(images=200, test_images=50)
-datasets.load = lambda name: drawn
-settings.PROFILES["ci"] = replace(settings.PROFILES["ci"], **{tiny})
-squeezenet.FIRES = {fires}
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C after so many steps, or after so many whole epochs."""
 
-class Progress(training.Progress):
+    def __init__(self, steps=math.inf, epochs=math.inf):
+        super().__init__()
+        self.steps, self.epochs = steps, epochs
+
     def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == (1, 1):
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.steps -= 1
+        if self.steps == 0:
+            raise KeyboardInterrupt
 
-syncs = []
-def fsync(file):
-    syncs.append(file)
-    if len(syncs) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epochs:
+            raise KeyboardInterrupt
 
-if "{when}" == "in mid-epoch":
-    training.Progress = Progress
-else:
-    os.fsync = fsync
-sys.argv = ["course_lib", "run", "{id}", "--profile", "ci", "--seeds", "3"]
-__main__.main()
-"""
+
+def interrupted(folder, id=ID, restarts=(), **at):
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, id, restarts=restarts, callbacks=[Interrupt(**at)])
+    assert not records.path(id, "ci", SEED, folder, restarts).exists()
+
+
+def command(monkeypatch, capsys, *words, status=0):
+    words = ["run", ID, "--profile", "ci", "--seeds", str(SEED), *words]
+    monkeypatch.setattr(sys, "argv", ["course_lib", *words])
+    assert cli.main() == status
+    return capsys.readouterr()
+
+
+# --- interrupted = uninterrupted ------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["in mid-epoch", "while a checkpoint is written"])
-def test_run_killed_with_kill_9_resumes_to_the_same_weights(
-    uninterrupted, tiny, monkeypatch, capsys, when
+@pytest.mark.parametrize("id", ["tiny/adam", "tiny/dropout", "tiny/early", "tiny/plateau"])
+def test_run_that_is_interrupted_twice_ends_as_one_that_is_not(uninterrupted, tmp_path, id):
+    """Ctrl-C at a drawn step of the second epoch, then at one of the fifth: by then what early
+    stopping and the plateau will do hangs on epochs before each of the cuts."""
+    steps = feeding.steps_per_epoch(tiny.IMAGES, EXPERIMENTS[id])
+    draw = np.random.default_rng(list(id.encode()))
+    interrupted(tmp_path, id, steps=steps + draw.integers(1, steps + 1))
+    interrupted(tmp_path, id, steps=3 * steps + draw.integers(1, steps + 1))
+    train(tmp_path, id)
+    whole = uninterrupted(id)
+    epochs = len(whole.run.history["loss"])
+    assert_same(whole, tmp_path, [[1, 1], [2, 4], [5, epochs]], id)
+
+
+# When in a run of six epochs of three steps it is killed, and which epochs are then done.
+KILLS = {
+    "in mid-epoch": ("step", int(np.random.default_rng(7).integers(4, 18)), None),
+    "while a checkpoint is written": ("fsync", 3, 2),
+    # The first checkpoint is renamed once, each further one after that before it.
+    "between the two renames": ("replace", 5, 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", KILLS)
+def test_run_killed_with_kill_9_ends_as_one_that_is_not(
+    uninterrupted, tmp_path, monkeypatch, capsys, when
 ):
-    doomed = DOOMED.format(tiny=TINY, fires=FIRES, id=ID, when=when)
-    done = subprocess.run(
-        [sys.executable, "-c", doomed], cwd=settings.ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not records.path(ID, "ci", 3, tiny).exists()
-    assert (tiny / ID / "ci-seed3" / checkpoints.NEWEST).exists()
-    out = resume(monkeypatch, capsys)
-    assert str(records.path(ID, "ci", 3, tiny)) in out
-    assert_as_uninterrupted(uninterrupted, tiny, segments=[[1, 1], [2, 3]])
+    event, times, done = KILLS[when]
+    words = ["run", ID, "--profile", "ci", "--seeds", str(SEED)]
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.unit.tiny", event, str(times), *words],
+        cwd=settings.ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    folder = settings.runs_dir()
+    place = checkpoint(folder).parent
+    left = {f.name for f in place.iterdir()}
+    part = f".{checkpoints.NEWEST}.part"
+    assert (part in left) == (event != "step")
+    assert (checkpoints.NEWEST in left) == (event != "replace") and checkpoints.BEFORE in left
+    out = command(monkeypatch, capsys).out
+    assert str(records.path(ID, "ci", SEED, folder)) in out
+    done = done if done else (times - 1) // STEPS
+    assert_same(uninterrupted(), folder, segments=[[1, done], [done + 1, EPOCHS]])
+    assert part not in {f.name for f in place.iterdir()}
 
 
 @pytest.mark.slow
 def test_minutes_stop_in_time_with_a_checkpoint_and_say_how_to_go_on(
-    uninterrupted, tiny, monkeypatch, capsys
+    uninterrupted, monkeypatch, capsys
 ):
     seconds = iter(range(10_000))
     with monkeypatch.context() as patch:
-        # A clock that ticks whenever it is looked at: five ticks an epoch. At 8 it is too late
-        # for a second one, long before the limit.
+        # A clock that ticks whenever it is looked at: six ticks an epoch. After the second there
+        # is no time for a third, long before the limit.
         patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
-        out = resume(patch, capsys, "--minutes", str(10 / 60))
-    again = f"python -m course_lib run {ID} --profile ci --seeds 3 --minutes"
+        out = command(patch, capsys, "--minutes", str(16 / 60)).out
+    again = f"python -m course_lib run {ID} --profile ci --seeds {SEED} --minutes"
+    folder = settings.runs_dir()
     assert "1 not finished" in out and again in out
-    assert not records.path(ID, "ci", 3, tiny).exists()
-    assert (tiny / ID / "ci-seed3" / checkpoints.NEWEST).exists()
-    resume(monkeypatch, capsys)
-    assert_as_uninterrupted(uninterrupted, tiny, segments=[[1, 1], [2, 3]])
+    assert not records.path(ID, "ci", SEED, folder).exists()
+    command(monkeypatch, capsys)
+    assert_same(uninterrupted(), folder, segments=[[1, 2], [3, EPOCHS]])
 
 
 @pytest.mark.slow
 def test_time_that_is_up_in_mid_epoch_keeps_the_last_whole_epoch(
-    uninterrupted, tiny, monkeypatch, capsys
+    uninterrupted, monkeypatch, capsys
 ):
     now = [0.0]
 
@@ -169,32 +205,131 @@ def test_time_that_is_up_in_mid_epoch_keeps_the_last_whole_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(training, "Progress", Slower)
         patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
-        out = resume(patch, capsys, "--minutes", "1")
-    assert "1 not finished" in out
-    resume(monkeypatch, capsys)
-    assert_as_uninterrupted(uninterrupted, tiny, segments=[[1, 1], [2, 3]])
+        assert "1 not finished" in command(patch, capsys, "--minutes", "1").out
+    command(monkeypatch, capsys)
+    assert_same(uninterrupted(), settings.runs_dir(), segments=[[1, 1], [2, EPOCHS]])
+
+
+@pytest.fixture(scope="module")
+def stopped_after_three(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch)
+        interrupted(folder, epochs=3)
+    return folder
+
+
+def damage(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
 
 
 @pytest.mark.slow
-def test_record_of_a_run_says_what_it_was_and_what_it_saw(uninterrupted, tiny, drawn):
-    run = uninterrupted.run
-    record = records.read(records.path(ID, "ci", 3, uninterrupted.folder))
+@pytest.mark.parametrize(
+    "damaged, segments",
+    [
+        ([checkpoints.NEWEST], [[1, 2], [3, EPOCHS]]),
+        ([checkpoints.NEWEST, checkpoints.BEFORE], [[1, EPOCHS]]),
+    ],
+    ids=["newest", "both"],
+)
+def test_damaged_checkpoint_costs_epochs_and_nothing_else(
+    uninterrupted, stopped_after_three, tmp_path, capsys, damaged, segments
+):
+    shutil.copytree(stopped_after_three, tmp_path / "runs")
+    for name in damaged:
+        damage(checkpoint(tmp_path / "runs").with_name(name))
+    train(tmp_path / "runs")
+    said = re.findall(r"(\S+) is damaged", capsys.readouterr().out)
+    assert said == [str(checkpoint(tmp_path / "runs").with_name(name)) for name in damaged]
+    assert_same(uninterrupted(), tmp_path / "runs", segments)
+
+
+@pytest.mark.slow
+def test_finished_run_is_not_trained_again_and_writes_its_record_anew(
+    uninterrupted, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("trained again"))
+    for id in (ID, "tiny/early"):
+        shutil.copytree(uninterrupted(id).folder, tmp_path / id)
+        records.path(id, "ci", SEED, tmp_path / id).unlink()  # killed after the last checkpoint
+        train(tmp_path / id, id)
+        assert_same(uninterrupted(id), tmp_path / id, uninterrupted(id).run.record["segments"], id)
+
+
+# --- protocols ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_the_run_and_the_record_says_so(uninterrupted):
+    run = uninterrupted("tiny/early").run
+    loss = run.history["loss"]
+    best = loss.index(min(loss))
+    assert len(loss) == best + 1 + 3 < run.experiment.epochs, "patience 3"
+    assert run.finished and run.record["stopped_early"] is True
+    assert run.record["segments"] == [[1, len(loss)]]
+    assert "stopped_early" not in uninterrupted().run.record
+
+
+@pytest.mark.slow
+def test_validation_and_test_set_are_two_curves_of_their_own(uninterrupted):
+    run = uninterrupted("tiny/early").run
+    history, data = run.history, run.data
+    assert set(history) == {*records.CURVES, *records.VALIDATION}
+    assert (len(data.x_train), len(data.x_val), len(data.x_test)) == (40, 10, 20)
+    for curve, x, y in (
+        ("test", data.x_test, data.y_test),
+        ("validation", data.x_val, data.y_val),
+    ):
+        x = (x - np.float32(128)) / np.float32(64)
+        answers = run.model.evaluate(x, y, verbose=0, return_dict=True)
+        for name in ("loss", "accuracy"):
+            assert history[f"{curve}_{name}"][-1] == pytest.approx(answers[name], rel=1e-4)
+    chosen = run.record["chosen"]
+    k = min(range(len(history["loss"])), key=history["validation_loss"].__getitem__)
+    assert chosen["epoch"] == k + 1 and chosen["test_loss"] == history["test_loss"][k]
+
+
+@pytest.mark.slow
+def test_plateau_beside_a_schedule_has_no_effect(uninterrupted):
+    run = uninterrupted("tiny/plateau").run
+    rates = run.history["learning_rate"]
+    assert rates == pytest.approx([0.05] * 4 + [0.01] * 2), "the drop at 3 comes an epoch late"
+    # It did act: after the last epoch no schedule sets its rate aside.
+    assert float(run.model.optimizer.learning_rate) == pytest.approx(0.5 * rates[-1])
+
+
+@pytest.mark.slow
+def test_network_is_compiled_with_the_optimizer_of_the_protocol(uninterrupted):
+    model = uninterrupted().run.model
+    config = model.optimizer.get_config()
+    assert (type(model.optimizer).__name__, config["nesterov"]) == ("SGD", True)
+    assert config["momentum"] == pytest.approx(0.9)
+    assert model.loss == "sparse_categorical_crossentropy"
+    assert uninterrupted().run.history["learning_rate"] == pytest.approx([0.05] * 4 + [0.01] * 2)
+    assert type(uninterrupted("tiny/adam").run.model.optimizer).__name__ == "Adam"
+
+
+@pytest.mark.slow
+def test_record_of_a_run_says_what_it_was_and_what_it_saw(uninterrupted):
+    whole = uninterrupted("tiny/adam")
+    run, record = whole.run, records.read(records.path("tiny/adam", "ci", SEED, whole.folder))
     assert run.finished and record == run.record
-    subset = drawn.subset(TINY["images"], TINY["test_images"])
+    subset = tiny.data().subset(tiny.IMAGES, tiny.TEST_IMAGES)
     assert record["data"] == {
         "name": "synthetic",
         "fingerprint": subset.fingerprint(),
-        "images": 130,
-        "test_images": 20,
+        "images": tiny.IMAGES,
+        "test_images": tiny.TEST_IMAGES,
     }
-    assert record["history"]["learning_rate"] == pytest.approx([0.01] * 3)
     assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", record["commit"])
     assert datetime.fromisoformat(record["finished"]).utcoffset() == timedelta(0)
     assert {"python", "keras", "numpy", record["backend"]} <= set(record["versions"])
-    assert record["hardware"]["cores"] >= 1 and record["segments"] == [[1, 3]]
-    # The figure in the record against the network itself.
-    e = run.experiment
-    x = (subset.x_test - np.array(e.mean)) / np.array(e.deviation)
+    assert record["hardware"]["cores"] >= 1 and record["segments"] == [[1, EPOCHS]]
+    assert not {"precision", "restarts", "stopped_early"} & set(record)
+    # The figure in the record against the network itself, with the mean of the training images.
+    x = (subset.x_test - subset.x_train.mean(axis=0)) / 64
     answers = np.asarray(run.model(x.astype("float32"), training=False)).argmax(1)
     accuracy = (answers == subset.y_test).mean()
     assert record["final"]["test_accuracy"] == pytest.approx(accuracy)
@@ -202,55 +337,153 @@ def test_record_of_a_run_says_what_it_was_and_what_it_saw(uninterrupted, tiny, d
 
 
 @pytest.mark.slow
-def test_finished_run_is_not_trained_again_and_writes_its_record_anew(
-    uninterrupted, tiny, monkeypatch, tmp_path
-):
-    file = records.path(ID, "ci", 3, uninterrupted.folder)
-    before = file.read_text()
-    file.unlink()  # killed after the last checkpoint, before the record
-    monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("trained again"))
-    training.run(ID, profile="ci", seed=3, folder=uninterrupted.folder)
-    again = records.read(file)
-    file.write_text(before)
-    assert again["history"] == uninterrupted.run.history
-
-
-@pytest.mark.slow
-def test_loss_that_is_no_number_stops_the_run_without_a_record(tiny, monkeypatch, capsys):
-    explodes = replace(experiments.get(ID), schedule=Steps(((0, 0.01), (1, 1e30))))
+def test_loss_that_is_no_number_stops_the_run_without_a_record(monkeypatch, capsys):
+    explodes = replace(EXPERIMENTS[ID], schedule=Steps(((0, 0.01), (1, 1e30))))
     monkeypatch.setitem(experiments._EXPERIMENTS, ID, explodes)
-    monkeypatch.setattr(sys, "argv", f"course_lib run {ID} --profile ci --seeds 3".split())
-    assert cli.main() == 2
-    last = capsys.readouterr().err.splitlines()[-1]
+    last = command(monkeypatch, capsys, status=2).err.splitlines()[-1]
     assert last == "course_lib: the loss is no longer a finite number in epoch 2"
-    assert not records.path(ID, "ci", 3, tiny).exists()
-    assert all(np.isfinite(a).all() for a in arrays(tiny).values()), "epoch 1 is kept"
+    folder = settings.runs_dir()
+    assert not records.path(ID, "ci", SEED, folder).exists()
+    with np.load(checkpoint(folder)) as found:
+        kept = [found[k] for k in found.files if k != "state"]
+    assert all(np.isfinite(a).all() for a in kept), "epoch 1 is kept"
+
+
+# --- restarted by hand ----------------------------------------------------------------------------
+
+KEPT, ONCE, TWICE = "tiny/kept", ((2, 1e-4),), ((2, 1e-4), (4, 1e-5))
+RATES = {ONCE: [0.05] * 2 + [1e-4] * 4, TWICE: [0.05] * 2 + [1e-4] * 2 + [1e-5] * 2}
 
 
 @pytest.mark.slow
-def test_live_run_with_a_block_of_ones_own_leaves_no_trace(folders, drawn):
-    from course_lib.backend import layers
+def test_checkpoints_stay_as_often_as_the_protocol_says(uninterrupted):
+    names = {f.name for f in checkpoint(uninterrupted(KEPT).folder, KEPT).parent.iterdir()}
+    epochs = {f"epoch-00{k}.npz" for k in (2, 4, 6)}
+    assert names == {checkpoints.NEWEST, checkpoints.BEFORE, *epochs}
+    names = {f.name for f in checkpoint(uninterrupted().folder).parent.iterdir()}
+    assert names == {checkpoints.NEWEST, checkpoints.BEFORE}, "none, where it says nothing"
 
-    def mine(x, squeeze, expand, *, conv, name):
-        return layers.MaxPooling2D(1, name=f"{name}_mine")(x)
 
-    budget = {"images": 70, "test_images": 20, "epochs": 1}
-    run = training.run(ID, seed=0, data=drawn, block=mine, **budget)
+@pytest.mark.slow
+@pytest.mark.parametrize("restarts", [ONCE, TWICE], ids=["once", "twice"])
+def test_restarted_run_is_the_run_with_that_schedule_from_the_start(
+    uninterrupted, tmp_path, monkeypatch, restarts
+):
+    whole = uninterrupted(KEPT, restarts)
+    record = records.read(records.path(KEPT, "ci", SEED, whole.folder, restarts))
+    assert record == whole.run.record
+    assert record["restarts"] == [list(restart) for restart in restarts]
+    assert record["segments"] == (
+        [[1, 2], [3, 4], [5, 6]] if restarts == TWICE else [[1, 2], [3, 6]]
+    )
+    assert record["history"]["learning_rate"] == pytest.approx(RATES[restarts])
+    schedule = Steps(((0, 0.05), *restarts))
+    monkeypatch.setitem(
+        experiments._EXPERIMENTS, KEPT, replace(EXPERIMENTS[KEPT], schedule=schedule)
+    )
+    run = train(tmp_path, KEPT)
+    assert run.history == record["history"]
+    assert arrays(checkpoint(tmp_path, KEPT)) == arrays(checkpoint(whole.folder, KEPT, restarts))
+
+
+@pytest.mark.slow
+def test_restarted_run_leaves_the_one_that_it_leaves_untouched(uninterrupted):
+    before = files_below(uninterrupted(KEPT).folder)
+    for restarts in (ONCE, TWICE):
+        after = files_below(uninterrupted(KEPT, restarts).folder)
+        assert {k: after.get(k) for k in before} == before
+        own = records.path(KEPT, "ci", SEED, None, restarts).stem
+        assert own == "ci-seed3" + "".join(f"-from{e}-at{r:g}" for e, r in restarts)
+        new = {k for k in after if k not in before}
+        assert new and all(f"/{own}" in k for k in new)
+        before = after
+
+
+@pytest.mark.slow
+def test_restarted_run_that_is_interrupted_goes_on_where_it_was(uninterrupted, tmp_path):
+    shutil.copytree(uninterrupted(KEPT).folder, tmp_path / "runs")
+    interrupted(tmp_path / "runs", KEPT, ONCE, steps=STEPS + 2)
+    train(tmp_path / "runs", KEPT, restarts=ONCE)
+    segments = [[1, 2], [3, 3], [4, EPOCHS]]
+    assert_same(uninterrupted(KEPT, ONCE), tmp_path / "runs", segments, KEPT, ONCE)
+
+
+@pytest.mark.slow
+def test_restart_from_where_there_is_no_checkpoint_names_those_there_are(uninterrupted, tmp_path):
+    folder = tmp_path / "runs"
+    shutil.copytree(uninterrupted(KEPT).folder, folder)
+    damage(checkpoint(folder, KEPT).with_name("epoch-004.npz"))
+    before = files_below(folder)
+    cases = [
+        (KEPT, (3, 1e-4), "after epoch 3 .*: there are those after 2, 4, 6$"),
+        (KEPT, (4, 1e-4), "after epoch 4 .*: there are those after 2, 6$"),
+        (ID, (2, 1e-4), "after epoch 2 .*: there are none$"),
+    ]
+    for id, restart, message in cases:
+        with pytest.raises(CourseError, match=message) as error:
+            train(folder, id, restarts=(restart,))
+        assert "\n" not in str(error.value)
+    assert files_below(folder) == before
+    with pytest.raises(CourseError, match="name its `folder`"):
+        training.run(KEPT, profile="ci", seed=SEED, restarts=ONCE)
+
+
+# --- live runs, callbacks, precision --------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_live_run_with_a_network_of_ones_own_leaves_no_trace(folders):
+    budget = {"images": 30, "test_images": 20, "epochs": 1}
+    run = training.run(ID, seed=0, data=tiny.data(), dropout=0.5, **budget)
     assert run.finished and run.record is None and run.experiment.id == ID
-    assert run.model.get_layer("fire2_mine") and len(run.data.x_train) == 70
+    assert any(isinstance(layer, keras.layers.Dropout) for layer in run.model.layers)
+    assert len(run.data.x_train) == 30
     assert {len(curve) for curve in run.history.values()} == {1}
     assert set(run.history) == set(records.CURVES)
     assert all(map(math.isfinite, (run.accuracy, *run.history["loss"])))
-    assert [f for f in folders.rglob("*") if f.is_file()] == []
+    assert files_below(folders) == {}
 
 
 @pytest.mark.parametrize("change", [{"epochs": 1}, {"images": 100}, {"block": None}, {"l2": 0.1}])
 def test_run_with_changes_of_its_own_cannot_be_recorded(folders, change):
     with pytest.raises(CourseError, match="cannot be recorded"):
         training.run(ID, profile="quick", folder=folders, **change)
+    with pytest.raises(CourseError, match="cannot be recorded"):
+        training.run(replace(EXPERIMENTS[ID], batch=8), profile="quick", folder=folders)
 
 
-def test_seed_that_the_generators_do_not_take_is_one_clear_error(folders, drawn):
+def test_seed_that_the_generators_do_not_take_is_one_clear_error():
     for seed in (-1, 2**32):
         with pytest.raises(CourseError, match="seed"):
-            training.run(ID, seed=seed, data=drawn, images=10, test_images=10, epochs=1)
+            training.run(ID, seed=seed, images=10, test_images=10, epochs=1)
+
+
+@pytest.mark.slow
+def test_callbacks_of_the_reader_see_every_epoch_and_change_nothing(uninterrupted, tmp_path):
+    file, board = tmp_path / "log.csv", tmp_path / "board"
+    callbacks = [keras.callbacks.CSVLogger(file), keras.callbacks.TensorBoard(board)]
+    run = train(tmp_path / "runs", callbacks=callbacks)
+    with open(file, newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [int(row["epoch"]) for row in rows] == list(range(EPOCHS))
+    assert [float(row["val_loss"]) for row in rows] == pytest.approx(run.history["test_loss"])
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx(
+        run.history["learning_rate"]
+    )
+    assert {f.parent.name for f in board.rglob("events.*")} == {"train", "validation"}
+    assert_same(uninterrupted(), tmp_path / "runs", [[1, EPOCHS]])
+
+
+@pytest.mark.slow
+def test_precision_is_in_the_record_and_the_policy_as_before(stopped_after_three, tmp_path):
+    shutil.copytree(stopped_after_three, tmp_path / "runs")
+    before = keras.config.dtype_policy()
+    run = train(tmp_path / "runs", precision="mixed_bfloat16")
+    assert keras.config.dtype_policy() == before and before.name == "float32"
+    assert run.record["precision"] == "mixed_bfloat16"
+    conv = run.model.get_layer("conv")
+    assert (conv.compute_dtype, conv.variable_dtype) == ("bfloat16", "float32")
+    assert run.record["segments"] == [[1, EPOCHS]], "no checkpoint in float32 is continued"
+    with pytest.raises(TypeError):
+        train(None, precision="mixed_bfloat16", nonsense=True)
+    assert keras.config.dtype_policy() == before
