@@ -247,6 +247,7 @@ def evaluate(monkeypatch, capsys):
     def call(*words):
         command = ["course_lib", "show", ID, "--evaluate", *map(str, words)]
         monkeypatch.setattr(sys, "argv", command)
+        capsys.readouterr()  # a run that went before has shown its progress
         status = cli.main()
         return status, *capsys.readouterr()
 
