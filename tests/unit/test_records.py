@@ -198,3 +198,119 @@ def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path, make_record):
     (tmp_path / "file").write_text("")
     with pytest.raises(CourseError, match="cannot write"):
         records.write(make_record(), tmp_path / "file")
+
+
+# --- stopped early, chosen, restarted by hand -----------------------------------------------------
+
+EARLY = "densenet/growth-32"  # stops early, holds images out and keeps its best epoch on them
+
+
+def shortened(record, epochs):
+    """The record as if its run had ended after so many epochs."""
+    record["history"] = {k: values[:epochs] for k, values in record["history"].items()}
+    record["seconds_per_epoch"] = record["seconds_per_epoch"][:epochs]
+    record["segments"] = [[1, epochs]]
+    rule = experiments.get(record["experiment"]).choose
+    return {**record, **records.outcome(record["history"], rule)}
+
+
+@pytest.mark.parametrize("id", ["squeezenet/bn", EARLY])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_record, id, epochs):
+    record = shortened(make_record(id), epochs)
+    refused(record, "loss is not 4 numbers")
+    for wrong in (False, None):
+        refused({**record, "stopped_early": wrong}, "loss is not 4 numbers")
+    early = {**record, "stopped_early": True}
+    assert records.read(records.write(early)) == early
+
+
+def test_early_end_allows_neither_none_nor_more_nor_uneven_epochs(make_record):
+    record = {**make_record(), "stopped_early": True}
+    records.check(record)  # stopped in its last epoch
+    history = {k: [*values, values[-1]] for k, values in record["history"].items()}
+    longer = {**record, "history": history, "seconds_per_epoch": [1.0] * 5}
+    refused({**longer, **records.outcome(history)}, "loss is not 5 numbers")
+    empty = {**record, "history": {k: [] for k in history}, "seconds_per_epoch": []}
+    refused(empty, "loss is not 0 numbers")
+    record = shortened(record, 3)
+    refused({**record, "seconds_per_epoch": [1.0] * 2}, "loss is not 2 numbers")
+    del record["history"]["test_loss"][0]
+    refused(record, "test_loss is not 3 numbers")
+
+
+@pytest.mark.parametrize(
+    "rule, epoch",
+    [
+        ("highest test_accuracy", 2),
+        ("lowest test_loss", 4),
+        ("lowest validation_loss", 3),
+        ("highest validation_loss", 1),
+    ],
+)
+def test_chosen_epoch_follows_the_rule_and_of_several_is_the_first(rule, epoch):
+    history = {
+        "test_accuracy": [0.1, 0.5, 0.5, 0.4],
+        "test_loss": [4.0, 3.0, 2.0, 1.0],
+        "validation_loss": [3.0, 2.0, 1.0, 1.0],
+    }
+    rows = records.outcome(history, rule)
+    accuracy, loss = history["test_accuracy"][epoch - 1], history["test_loss"][epoch - 1]
+    assert rows["chosen"] == {"epoch": epoch, "test_accuracy": accuracy, "test_loss": loss}
+    assert {k: rows[k] for k in ("final", "best")} == records.outcome(history)
+
+
+@pytest.mark.parametrize("id, epoch", [(EARLY, 1), ("resnet-v1/20", 2)])
+def test_chosen_must_follow_from_the_history(folders, make_record, id, epoch):
+    record = make_record(id)
+    assert record["chosen"]["epoch"] == epoch
+    assert records.percent([records.read(records.write(record))], "chosen") == [
+        round(100 * record["history"]["test_accuracy"][epoch - 1], 4)
+    ]
+    refused({**record, "chosen": record["final"]}, "does not follow from its history")
+    refused({k: v for k, v in record.items() if k != "chosen"}, "chosen does not follow")
+    assert "chosen" not in make_record("squeezenet/bn")
+
+
+@pytest.mark.parametrize("values", [None, 5, [0.1], [None] * 4])
+def test_curve_that_an_epoch_was_chosen_by_must_be_there(make_record, values):
+    record = make_record(EARLY)
+    record["history"]["validation_loss"] = values
+    refused(record, "that file", "validation_loss is not 4 numbers")
+    del record["history"]["validation_loss"]
+    refused(record, "that file", "validation_loss is not 4 numbers")
+
+
+def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(folders, make_record):
+    plain = [make_record(seed=seed) for seed in (0, 1)]
+    once = {**make_record(seed=1), "restarts": [[2, 1e-4]]}
+    twice = {**make_record(seed=2), "restarts": [[2, 1e-4], [3, 0.05]]}
+    files = [records.write(r) for r in (*plain, once, twice)]
+    assert [f.name for f in files] == [
+        "quick-seed0.json",
+        "quick-seed1.json",
+        "quick-seed1-from2-at0.0001.json",
+        "quick-seed2-from2-at0.0001-from3-at0.05.json",
+    ]
+    assert len({f.parent for f in files}) == 1
+    assert files[2] == records.path("squeezenet/bn", "quick", 1, None, ((2, 1e-4),))
+    assert records.read(files[3]) == twice
+    assert records.load("squeezenet/bn") == plain
+    assert records.table(["squeezenet/bn"]).loc["squeezenet/bn", "seeds"] == 2
+
+
+def test_no_two_chains_of_restarts_share_a_file():
+    rates = [10.0**-k for k in range(1, 7)] + [0.3 * 10.0**-k for k in range(6)]
+    chains = [(), *(((epoch, rate),) for epoch in (1, 2, 12) for rate in rates)]
+    chains += [(*chain, (20, rate)) for chain in chains for rate in rates]
+    names = {records.path("squeezenet/bn", "full", 0, None, chain).name for chain in chains}
+    assert len(names) == len(chains)
+    stems = {records.path("a", "full", 0, None, c).with_suffix("").name for c in chains}
+    assert {f"{stem}.json" for stem in stems} == names, "nor a folder of checkpoints"
+
+
+def test_further_curves_are_checked_like_the_others(make_record):
+    record = {**make_record(EARLY), "precision": "mixed_bfloat16"}
+    records.check(record)
+    record["history"]["validation_accuracy"][1] = math.nan
+    refused(record, "history validation_accuracy 2 is not a finite number")
