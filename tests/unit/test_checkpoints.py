@@ -179,6 +179,91 @@ def test_full_disk_keeps_the_checkpoints_that_are_there(saved, monkeypatch, faul
     assert checkpoints.load(model, folder, HASH)["epoch"] == 2 and same(model, newest)
 
 
+def after(epochs) -> dict:
+    return {"config_hash": HASH, "history": {"loss": [1.0] * epochs}}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder after six epochs of which every second one's checkpoint stays; what they hold."""
+    model, held = network(), {}
+    for epoch in range(1, 7):
+        fill(model, 10 * epoch)
+        checkpoints.save(model, tmp_path, after(epoch), keep_every=2)
+        held[epoch] = variables(model)
+    return tmp_path, held
+
+
+def test_checkpoints_stay_and_a_run_starts_again_from_each(kept):
+    folder, held = kept
+    stay = {checkpoints.kept(folder, epoch).name for epoch in (2, 4, 6)}
+    assert {f.name for f in folder.iterdir()} == {checkpoints.NEWEST, checkpoints.BEFORE, *stay}
+    model = network()
+    for epoch in (4, 2, 6):
+        state = checkpoints.restart(model, folder, HASH, epoch, 0.5)
+        assert state == {**after(epoch), "restarts": [[epoch, 0.5]]}
+        assert same(model, held[epoch])
+    assert checkpoints.load(model, folder, HASH) == after(6) and same(model, held[6])
+
+
+def test_second_restart_is_noted_after_the_first(kept, tmp_path):
+    folder, _ = kept
+    model, own = network(), tmp_path / "restarted"
+    state = checkpoints.restart(model, folder, HASH, 2, 0.5)
+    state["history"]["loss"] *= 2
+    checkpoints.save(model, own, state, keep_every=2)
+    again = checkpoints.restart(model, own, HASH, 4, 0.1)
+    assert again["restarts"] == [[2, 0.5], [4, 0.1]]
+
+
+@pytest.mark.parametrize("epoch, there", [(3, "2, 4, 6"), (8, "2, 4, 6"), (4, "2, 6")])
+def test_restart_without_a_checkpoint_says_where_there_are_some(kept, epoch, there):
+    folder, _ = kept
+    flip(checkpoints.kept(folder, 4)) if epoch == 4 else None
+    model = network()
+    before = variables(model)
+    with pytest.raises(CourseError) as error:
+        checkpoints.restart(model, folder, HASH, epoch, 0.5)
+    message = str(error.value)
+    assert f"after epoch {epoch} " in message and message.endswith(f"those after {there}")
+    assert "\n" not in message and same(model, before)
+    with pytest.raises(CourseError, match="there are none"):
+        checkpoints.restart(model, folder / "nowhere", HASH, epoch, 0.5)
+
+
+def test_checkpoint_that_stays_is_not_changed_by_later_ones(kept):
+    """It shares its bytes with what was the newest one: they must never be written in place."""
+    folder, held = kept
+    file = checkpoints.kept(folder, 6)
+    before, model = file.read_bytes(), network()
+    for epoch in (7, 9):
+        fill(model, 10 * epoch)
+        checkpoints.save(model, folder, after(epoch), keep_every=2)
+        truncate(folder / checkpoints.NEWEST)  # as damage may befall the newest one later
+        checkpoints.load(model, folder, HASH)
+    assert file.read_bytes() == before
+    fill(model, 99)
+    checkpoints.save(model, folder, after(6), keep_every=2)  # the same epoch once more
+    checkpoints.restart(model, folder, HASH, 6, 0.5)
+    assert not same(model, held[6])
+
+
+def test_full_disk_at_a_checkpoint_that_is_to_stay_keeps_the_last_one(kept, monkeypatch):
+    folder, held = kept
+    model = network()
+
+    def no_space(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", no_space)
+        for _ in range(2):
+            with pytest.raises(CourseError, match="No space left on device"):
+                checkpoints.save(model, folder, after(8), keep_every=2)
+    assert not list(folder.glob(".*")) and not checkpoints.kept(folder, 8).exists()
+    assert checkpoints.load(model, folder, HASH) == after(6) and same(model, held[6])
+
+
 def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CourseError, match="cannot write"):
