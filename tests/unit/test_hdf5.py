@@ -1,6 +1,7 @@
 """The reader of images in HDF5, on files made here."""
 
 import gc
+import mmap
 import os
 from pathlib import Path
 
@@ -84,6 +85,25 @@ def test_a_reader_is_indexed_like_an_array(path, index, random, monkeypatch):
     found = reader[index]
     assert found.dtype == reader.dtype == np.uint8 and found.flags.writeable
     np.testing.assert_array_equal(found, PIXELS[index])
+
+
+@pytest.mark.skipif(not hdf5.RANDOM, reason="this system takes no advice")
+def test_a_reader_asks_for_the_pages_of_a_batch_before_it_waits(path):
+    reader, *_ = hdf5.read(path, "")
+    asked = []
+
+    class Map:
+        def madvise(self, option, start, length):
+            asked.append((option, start, length))
+
+    reader._map = Map()
+    reader[np.array([7, 2])]
+    with h5py.File(path) as file:
+        first = file["images"].id.get_offset()
+    for (option, start, length), image in zip(asked, (7, 2), strict=True):
+        begin = first + image * 64 * 64 * 3
+        assert option == mmap.MADV_WILLNEED and start % mmap.PAGESIZE == 0
+        assert start <= begin < start + mmap.PAGESIZE and start + length == begin + 64 * 64 * 3
 
 
 def test_a_reader_has_the_shape_of_its_array(path):
