@@ -6,7 +6,6 @@ optimizer after a completed epoch. NumPy's .npz carries a checksum per array, wh
 verifies, so a damaged file is noticed and the one before it is used.
 """
 
-import contextlib
 import io
 import json
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib import settings
 from course_lib.settings import CourseError
 
 NEWEST, BEFORE = "checkpoint.npz", "checkpoint-before.npz"
@@ -37,27 +37,14 @@ def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
     keep_every: epochs between checkpoints that stay, for `restart`; 0 keeps none but the last two.
     """
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
-    part = folder / f".{NEWEST}.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+    epoch = len(state["history"]["loss"]) if keep_every else 0
+    again = "the one before is kept: make room, then run the same command again"
+    with settings.whole_file(folder / NEWEST, again, folder / BEFORE) as part:
+        with open(part, "wb") as file:  # np.savez would add its suffix to a path
             np.savez(file, state=np.array(json.dumps(state)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        if (folder / NEWEST).exists():
-            os.replace(folder / NEWEST, folder / BEFORE)
-        epoch = len(state["history"]["loss"]) if keep_every else 0
         if epoch and epoch % keep_every == 0:
             kept(folder, epoch).unlink(missing_ok=True)
             os.link(part, kept(folder, epoch))
-        os.replace(part, folder / NEWEST)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise CourseError(
-            f"cannot write a checkpoint to {folder}: {error.strerror}; "
-            "the one before is kept: make room, then run the same command again"
-        ) from error
 
 
 def load(model, folder: Path, config_hash: str) -> dict | None:
@@ -121,15 +108,8 @@ def save_weights(model, file: Path) -> Path:
     if large:
         raise CourseError(f"{large[0]} is too large for float16: not written to {file}")
     arrays = {k: a.astype(np.float16) for k, a in exact.items()}
-    part = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with settings.whole_file(file) as part:
         part.write_bytes(save(arrays))
-        os.replace(part, file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise CourseError(f"cannot write {file}: {error.strerror}") from error
     return file
 
 

@@ -3,11 +3,9 @@
 `data/records/<experiment>/<profile>-seed<seed>.json`. Figures in the book come from these files.
 """
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 from statistics import mean, stdev, variance
 
@@ -142,31 +140,14 @@ def _not_finite(value, name: str = "") -> str | None:
     return next((bad for k, v in items if (bad := _not_finite(v, f"{name} {k}".strip()))), None)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write a whole file or nothing: first under a temporary name beside it, then renamed."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise CourseError(
-            f"cannot write {target}: {error.strerror}; nothing was changed: "
-            "make room or choose another folder, then run the same command again"
-        ) from error
-
-
 def write(record: dict, folder: Path | None = None) -> Path:
     """Check a record and write it below `folder`, by default among the published ones."""
     check(record, "this run's record")
     run = record["experiment"], record["profile"], record["seed"]
     target = path(*run, folder, record.get("restarts", ()))
-    write_text(target, json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with settings.whole_file(target) as part:
+        part.write_text(text, encoding="utf-8")
     return target
 
 

@@ -8,6 +8,7 @@
 | COURSE_RUNS_DIR   | local runs and their checkpoints | `data/runs`, not committed   |
 """
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -128,6 +129,32 @@ def data_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of local runs and checkpoints. It need not exist yet."""
     return _folder("COURSE_RUNS_DIR", "runs")
+
+
+@contextlib.contextmanager
+def whole_file(
+    target: Path, remedy="make room or choose another folder", previous: Path | None = None
+):
+    """A path beside `target` to write to; it becomes `target` when all has been written.
+
+    Until then `target` stays as it was, or absent; then it goes to `previous`. A fault of the
+    disk is a CourseError that ends with `remedy`.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        if previous and target.exists():
+            os.replace(target, previous)
+        os.replace(part, target)
+    except OSError as error:
+        message = f"cannot write {target}: {error.strerror}; nothing was changed: {remedy}"
+        raise CourseError(message) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def weights_of(id: str) -> Path:

@@ -1,5 +1,6 @@
 import builtins
 import errno
+import io
 import json
 import math
 import os
@@ -175,7 +176,7 @@ class FullFile:
 
 FAULTS = {
     "open": (builtins, "open", no_space),
-    "write": (records, "open", lambda *a, **k: FullFile(builtins.open(*a, **k))),  # noqa: SIM115
+    "write": (io, "open", lambda *a, **k: FullFile(builtins.open(*a, **k))),  # noqa: SIM115
     "fsync": (os, "fsync", no_space),
     "replace": (os, "replace", no_space),
 }
