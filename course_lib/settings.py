@@ -140,7 +140,7 @@ def whole_file(
     Until then `target` stays as it was, or absent; then it goes to `previous`. A fault of the
     disk is a CourseError that ends with `remedy`.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(f".{target.name}.part")  # a killed process leaves one, not many
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield part

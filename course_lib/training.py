@@ -74,13 +74,13 @@ class _Replay(keras.callbacks.Callback):
 class _Keep(keras.callbacks.Callback):
     """After each epoch: history, seconds, checkpoint. Stops when the time is up.
 
-    tested: None, or the images and labels of a test set beside the validation set of `fit`.
+    every: epochs between checkpoints that stay. tested: the test set, where `fit` watches another.
     """
 
-    def __init__(self, state, folder: Path | None, deadline: float | None, tested, every: int):
+    def __init__(self, state: dict, folder: Path | None, deadline: float | None, every: int):
         super().__init__()
-        self.state, self.folder, self.deadline = state, folder, deadline
-        self.tested, self.every = tested, every
+        self.state, self.folder, self.deadline, self.every = state, folder, deadline, every
+        self.tested = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()
@@ -195,14 +195,11 @@ def run(
             left = records.path(*place, restarts[:-1]).with_suffix("")
             found = checkpoints.restart(model, left, state["config_hash"], *restarts[-1])
         state = found or state
-    done = len(state["history"]["loss"])
-    if done < config["epochs"] and not state.get("stopped_early"):
-        state["segments"].append([done + 1, done])
-        _fit(model, experiment, data, standards, seed, config["epochs"], state, checkpoint,
-             deadline, on_device, callbacks)  # fmt: skip
-    finished = len(state["history"]["loss"]) == config["epochs"] or state.get(
-        "stopped_early", False
-    )
+    if len(state["history"]["loss"]) < config["epochs"] and not state.get("stopped_early"):
+        keep = _Keep(state, checkpoint, deadline, experiment.keep_every)
+        _fit(model, experiment, data, standards, seed, config["epochs"], keep, on_device, callbacks)
+    stopped = state.get("stopped_early", False)
+    finished = stopped or len(state["history"]["loss"]) == config["epochs"]
 
     record = None
     if finished and not live:
@@ -212,25 +209,20 @@ def run(
     return Run(experiment, model, data, state["history"], record, finished)
 
 
-def _fit(model, experiment, data, standards, seed, epochs, state, folder, deadline, on_device,
-         callbacks):  # fmt: skip
-    done, total = len(state["history"]["loss"]), len(data.x_train)
+def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, callbacks):
+    done, total = len(keep.state["history"]["loss"]), len(data.x_train)
+    keep.state["segments"].append([done + 1, done])
     feed, steps = feeding.batches, feeding.steps_per_epoch(total, experiment)
-    at_once = feeding.EVALUATED_AT_ONCE
-    tested = feeding.Evaluated(data.x_test, data.y_test, *standards, at_once)
-    watched = tested
+    watched, name = feeding.Evaluated(data.x_test, data.y_test, *standards), "test"
     if data.x_val is not None:
-        watched = feeding.Evaluated(data.x_val, data.y_val, *standards, at_once)
+        keep.tested = watched
+        watched, name = feeding.Evaluated(data.x_val, data.y_val, *standards), "validation"
     if on_device:
         feed, steps = feeding.chunks, feeding.chunks_per_epoch(total, experiment)
         model.evaluate(watched, steps=1, verbose=0)  # builds loss and metrics on plain batches
     protocol = [_callback(**options) for options in experiment.callbacks]
-    rate = _rates(experiment, state)
-    name = "test" if watched is tested else "validation"
+    rate = _rates(experiment, keep.state)
     progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done, name)
-    keep = _Keep(
-        state, folder, deadline, tested if watched is not tested else None, experiment.keep_every
-    )
     # Whatever ends it, the bar is closed; after a time-out the checkpoint has the last epoch.
     with contextlib.closing(progress), contextlib.suppress(TimeoutError):
         model.fit(
@@ -244,7 +236,7 @@ def _fit(model, experiment, data, standards, seed, epochs, state, folder, deadli
             callbacks=[
                 keras.callbacks.LearningRateScheduler(lambda epoch, _: rate(epoch)),
                 *protocol,
-                _Replay(protocol, state),
+                _Replay(protocol, keep.state),
                 *callbacks,
                 progress,
                 keep,

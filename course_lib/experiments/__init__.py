@@ -110,42 +110,8 @@ class Experiment:
         printer.text(f"{self.id}: {self.question}")
 
 
-# In words, where the name of an argument is not yet a phrase. A key may begin with a builder or its
-# module: that argument there.
-_NAMES = {
-    "initializer": "initialiser of the convolutions",
-    "l2": "L2 weight decay on the convolutions",
-    "googlenet.l2": "L2 weight decay on the convolutions and the dense layer",
-    "bn": "batch normalisation after each convolution",
-    "head_relu": "ReLU after the last convolution",
-    "dropout": "dropout before the head",
-    "stride": "stride of the first convolution",
-    "pools": "max-pools, [after layer, stride]",
-    "share": "share of 3x3 among the expand filters",
-    "width": "width, times the source's",
-    "resnet.width": "filters of the first stage",
-    "residual": "shortcuts",
-    "order": "order after each convolution",
-    "deep": "modules 4a to 4e",
-    "mean": "mean that is subtracted",
-    "schedule.late": "epochs by which every drop comes late",
-    "classes": "classes of the network",
-    "first_classes": "classes of the data set",
-}
-# Where one side does not name it, it has the builder's own.
-_USUAL = {
-    "stride": "2",
-    "pools": "[[1, 2], [4, 2], [8, 2]]",
-    "share": "0.5",
-    "width": "1",
-    "resnet.width": "16",
-    "googlenet.deepergooglenet.classes": "200",
-    "squeeze_ratio": "table 1 of the paper",
-    "order": "bn-relu",
-    "activation": "relu",
-    "depth": "20",
-    "first_classes": "all",
-}
+def _toml(name: str) -> dict:
+    return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _flat(config: dict, prefix: str = "") -> dict[str, Any]:
@@ -158,8 +124,9 @@ def _flat(config: dict, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _own(words: dict[str, str], side: dict, key: str) -> str | None:
+def _own(kind: str, side: dict, key: str) -> str | None:
     """The words for that argument of the builder, else of its module, else of any."""
+    words = _toml("words")[kind]
     key = key.removeprefix("arguments.")
     keys = (f"{side['builder']}.{key}", f"{side['builder'].split('.')[0]}.{key}", key)
     return next((words[k] for k in keys if k in words), None)
@@ -167,13 +134,13 @@ def _own(words: dict[str, str], side: dict, key: str) -> str | None:
 
 def _name(side: dict, key: str) -> str:
     phrase = key.removeprefix("arguments.").replace("_", " ").replace(".", ", ")
-    return _own(_NAMES, side, key) or phrase
+    return _own("names", side, key) or phrase
 
 
 def _say(side: dict, other: dict, key: str) -> str:
     # A switch that one side does not name stands there at its default, which is the opposite.
     switch = isinstance(other.get(key), bool)
-    usual = _own(_USUAL, side, key)
+    usual = _own("usual", side, key)
     value = not other[key] if switch and key not in side else side.get(key, usual)
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -223,9 +190,7 @@ def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
 def _read() -> dict[str, Experiment]:
     known: dict[str, Experiment] = {}
     for family in FAMILIES:
-        entries = tomllib.loads(
-            Path(__file__).with_name(f"{family}.toml").read_text(encoding="utf-8")
-        )
+        entries = _toml(family)
         source = entries.pop("source")
         for id, entry in entries.items():
             try:
