@@ -8,7 +8,7 @@ verifies, so a damaged file is noticed and the one before it is used.
 
 import io
 import json
-import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +43,8 @@ def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
         with open(part, "wb") as file:  # np.savez would add its suffix to a path
             np.savez(file, state=np.array(json.dumps(state)), **arrays)
         if epoch and epoch % keep_every == 0:
-            kept(folder, epoch).unlink(missing_ok=True)
-            os.link(part, kept(folder, epoch))
+            with settings.whole_file(kept(folder, epoch), again) as copy:
+                shutil.copyfile(part, copy)
 
 
 def load(model, folder: Path, config_hash: str) -> dict | None:
