@@ -3,6 +3,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -256,7 +257,7 @@ def test_full_disk_at_a_checkpoint_that_is_to_stay_keeps_the_last_one(kept, monk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "link", no_space)
+        patch.setattr(shutil, "copyfile", no_space)
         for _ in range(2):
             with pytest.raises(CourseError, match="No space left on device"):
                 checkpoints.save(model, folder, after(8), keep_every=2)
