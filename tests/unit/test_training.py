@@ -247,12 +247,13 @@ def test_damaged_checkpoint_costs_epochs_and_nothing_else(
 def test_finished_run_is_not_trained_again_and_writes_its_record_anew(
     uninterrupted, monkeypatch, tmp_path
 ):
+    finished = {id: uninterrupted(id) for id in (ID, "tiny/early")}
     monkeypatch.setattr(training, "_fit", lambda *a: pytest.fail("trained again"))
-    for id in (ID, "tiny/early"):
-        shutil.copytree(uninterrupted(id).folder, tmp_path / id)
+    for id, whole in finished.items():
+        shutil.copytree(whole.folder, tmp_path / id)
         records.path(id, "ci", SEED, tmp_path / id).unlink()  # killed after the last checkpoint
         train(tmp_path / id, id)
-        assert_same(uninterrupted(id), tmp_path / id, uninterrupted(id).run.record["segments"], id)
+        assert_same(whole, tmp_path / id, whole.run.record["segments"], id)
 
 
 # --- protocols ------------------------------------------------------------------------------------
