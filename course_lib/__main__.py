@@ -37,6 +37,7 @@ def parser() -> Parser:
     show.add_argument("--evaluate", action="store_true", help="rank-1, rank-5, confusions of a run")
     show.add_argument("--profile", help="of the run to evaluate")
     show.add_argument("--seed", help="of the run to evaluate")
+    by_hand(show)
 
     run = commands.add_parser("run", help="train, evaluate, record; resumes what was interrupted")
     run.add_argument("ids", nargs="+", metavar="ID")
@@ -45,13 +46,19 @@ def parser() -> Parser:
     run.add_argument("--jobs", default="1", metavar="N", help="runs side by side (default 1)")
     run.add_argument("--minutes", metavar="M", help="stop in time, with a checkpoint")
     run.add_argument("--publish", action="store_true", help="write to data/records, data/weights")
-    run.add_argument("--from-epoch", nargs="+", metavar="E", help="start again after that epoch …")
-    run.add_argument("--learning-rate", nargs="+", metavar="R", help="… at this learning rate")
+    run.add_argument("--again", action="store_true", help="run what others have published, too")
+    by_hand(run)
     run.add_argument("--precision", default="float32", help="or mixed_bfloat16, mixed_float16")
 
     prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
     prepare.add_argument("dataset")
     return top
+
+
+def by_hand(command) -> None:
+    """The options of a run that was started again by hand."""
+    command.add_argument("--from-epoch", nargs="+", metavar="E", help="restart after that epoch …")
+    command.add_argument("--learning-rate", nargs="+", metavar="R", help="… at this rate")
 
 
 def describe(experiment) -> dict:
@@ -109,7 +116,8 @@ def show(args) -> None:
         seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
         from course_lib import evaluation
 
-        print(evaluation.report(experiment, *evaluation.saved(experiment, profile, seed)))
+        run = evaluation.saved(experiment, profile, seed, restarts_of(args))
+        print(evaluation.report(experiment, *run))
         return
     from course_lib import counting  # the layer table needs Keras, from here on
 
@@ -146,11 +154,11 @@ def run(args) -> None:
     if args.precision not in PRECISIONS:
         raise settings.nearest(args.precision, PRECISIONS, "precision")
     restarts = restarts_of(args)
-    if args.publish and (profile.name == "ci" or restarts):
-        raise CourseError("runs on drawn images and runs restarted by hand are not published")
+    if args.publish and (profile.name == "ci" or restarts or args.again):
+        raise CourseError("what is drawn, restarted by hand or run --again is not published")
     runs = [(id, seed) for seed in seeds for id in args.ids]  # one seed of each first
     runs = [(experiments.get(id), seed) for id, seed in dict.fromkeys(runs)]
-    todo = [r for r in runs if not recorded(*r, profile, args.publish, restarts)]
+    todo = [r for r in runs if not recorded(*r, profile, args, restarts)]
     if len(runs) > len(todo):
         print(f"{len(runs) - len(todo)} of {len(runs)} recorded already")
     if not todo:
@@ -184,14 +192,16 @@ def restarts_of(args) -> tuple[tuple[int, float], ...]:
     return tuple(zip(epochs, rates, strict=True))
 
 
-def recorded(experiment, seed, profile, publish, restarts=()) -> bool:
-    """Is that run recorded? With `publish`, a finished local record is published on the way."""
+def recorded(experiment, seed, profile, args, restarts=()) -> bool:
+    """Is that run recorded? With --publish, a finished local record is published on the way; with
+    --again, only your own record counts."""
+    publish = args.publish
     if publish and has_weights(profile, seed) and not settings.weights_of(experiment.id).exists():
         return False  # where the run's checkpoint is there, nothing is trained again
     place = experiment.id, profile.name, seed
-    published = records.path(*place, None, restarts)
-    local = records.path(*place, settings.runs_dir(), restarts)
-    for file in (published, local):
+    published = records.path(*place, None, restarts, args.precision)
+    local = records.path(*place, settings.runs_dir(), restarts, args.precision)
+    for file in (local,) if args.again else (published, local):
         try:
             record = records.read(file)
         except CourseError as error:
@@ -234,7 +244,7 @@ def one(experiment, seed, profile, deadline, args, restarts) -> bool:
             if has_weights(profile, seed):
                 print(checkpoints.save_weights(result.model, settings.weights_of(experiment.id)))
         else:
-            print(records.path(experiment.id, profile.name, seed, folder, restarts))
+            print(records.path_of(result.record, folder))
     return result.finished
 
 
@@ -246,7 +256,7 @@ def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
     command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
     command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
     command += ["--minutes", f"{max(minutes, 0.01):.2f}"] if minutes else []
-    command += ["--precision", args.precision]
+    command += ["--precision", args.precision] + (["--again"] if args.again else [])
     if args.from_epoch:
         command += ["--from-epoch", *args.from_epoch, "--learning-rate", *args.learning_rate]
     # Processes that share the cores are fastest with their share of threads each.

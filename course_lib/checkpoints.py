@@ -66,12 +66,17 @@ def restart(model, folder: Path, config_hash: str, epoch: int, learning_rate: fl
     file = kept(folder, epoch)
     found = _read(file) if file.exists() else None
     if found is None or not _restore(model, *found, config_hash):
-        others = [f for f in folder.glob("epoch-*.npz") if f != file]  # this one is damaged
-        whole = sorted(int(f.stem.removeprefix("epoch-")) for f in others)
+        read = {f: _read(f) for f in folder.glob("epoch-*.npz") if f != file}
+        good = [f for f, found in read.items() if found and found[0]["config_hash"] == config_hash]
+        whole = sorted(int(f.stem.removeprefix("epoch-")) for f in good)
         there = f"there are those after {', '.join(map(str, whole))}" if whole else "there are none"
         raise CourseError(f"no checkpoint after epoch {epoch} of this run in {folder}: {there}")
     state = found[0]
-    return {**state, "restarts": [*state.get("restarts", []), [epoch, learning_rate]]}
+    return {
+        **state,
+        "stopped_early": False,
+        "restarts": [*state.get("restarts", []), [epoch, learning_rate]],
+    }
 
 
 def _read(file: Path) -> tuple[dict, list] | None:

@@ -34,8 +34,8 @@ def accuracy(scores: np.ndarray, labels: np.ndarray, rank: int = 1) -> float:
 
 @dataclass(frozen=True)
 class Report:
-    """rank1, rank5: shares of the test images; matrix: (classes, classes) counts, the truth by
-    row and the answer by column; images: of training, and per class on average."""
+    """rank1, rank5: shares of the test images; matrix: (outputs, outputs) counts, the truth by
+    row and the answer by column; images: of training."""
 
     experiment: str
     classes: tuple[str, ...]
@@ -85,38 +85,40 @@ def report(experiment, model, data) -> Report:
 
     standards = feeding.standards(experiment, data.x_train)
     scores = model.predict(feeding.Evaluated(data.x_test, data.y_test, *standards), verbose=0)
-    names = np.arange(len(data.classes))
+    # A network may have more outputs than there are classes: those answers count, as wrong ones.
+    outputs = np.arange(max(scores.shape[1], len(data.classes)))
     return Report(
         experiment.id,
         data.classes,
         accuracy(scores, data.y_test),
         accuracy(scores, data.y_test, 5),
-        confusion_matrix(data.y_test, scores.argmax(axis=1), labels=names),
+        confusion_matrix(data.y_test, scores.argmax(axis=1), labels=outputs),
         len(data.x_train),
     )
 
 
-def saved(experiment, profile: str, seed: int):
+def saved(experiment, profile: str, seed: int, restarts=()):
     """(model, data) of a finished run: from your own runs, else the published weights.
 
     Raises CourseError, which says how to make one, where there is neither, and for a run that was
     made on another backend.
     """
     folder = settings.runs_dir()
-    file = records.path(experiment.id, profile, seed, folder)
+    file = records.path(experiment.id, profile, seed, folder, restarts)
     if (file.with_suffix("") / checkpoints.NEWEST).exists() and file.exists():
         record = records.read(file)
         if record["backend"] != keras.backend.backend():
             raise CourseError(f"{file} was made with KERAS_BACKEND={record['backend']}: set it")
-        # Nothing is left to train: this restores the last checkpoint.
-        options = {"profile": profile, "seed": seed, "folder": folder}
-        run = training.run(experiment, precision=record.get("precision", "float32"), **options)
+        run = training.run(
+            experiment, profile=profile, seed=seed, folder=folder, restarts=restarts, train=False
+        )
         return run.model, run.data
-    if profile == "full" and seed == 0 and settings.weights_of(experiment.id).exists():
+    weights = settings.weights_of(experiment.id)
+    if profile == "full" and seed == 0 and not restarts and weights.exists():
         model = experiment.build()
-        checkpoints.load_weights(model, settings.weights_of(experiment.id))
+        checkpoints.load_weights(model, weights)
         return model, feeding.take(datasets.load(experiment.dataset), experiment)
     raise CourseError(
-        f"{experiment.id}, profile {profile}, seed {seed} is not among your runs; make it with: "
-        f"python -m course_lib run {experiment.id} --profile {profile} --seeds {seed}"
+        f"{file.stem} of {experiment.id} is not among your runs; make it with: python -m "
+        f"course_lib run {experiment.id} --again --profile {profile} --seeds {seed}"
     )

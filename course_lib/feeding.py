@@ -79,13 +79,14 @@ def _draw(experiment, count: int, size: int, seed: int, epoch: int, step: int):
     )
 
 
-def batches(data, experiment, seed: int, start: int = 0):
+def batches(data, experiment, seed: int, start: int = 0, standard=None):
     """Endless (images, labels) from epoch `start` on: standardised, augmented, float32.
 
     Shapes (batch, height, width, 3) and (batch,); every epoch shows each image at most once.
+    standard: what `standards` returns for the training images, where that is known already.
     """
     total, size = len(data.x_train), data.x_train.shape[1]
-    mean, deviation = standards(experiment, data.x_train)
+    mean, deviation = standard or standards(experiment, data.x_train)
     for epoch in count(start):
         order = augment.order(total, seed, epoch)
         for step in range(steps_per_epoch(total, experiment)):
@@ -128,11 +129,12 @@ def chunks_per_epoch(images: int, experiment) -> int:
     return calls + steps_per_epoch(images, experiment) - whole
 
 
-def chunks(data, experiment, seed: int, start: int = 0):
+def chunks(data, experiment, seed: int, start: int = 0, standard=None):
     """What `Scanned` trains on, endless from epoch `start` on: the same batches as `batches`.
 
     A chunk is (images, labels, chosen, draw): all images and labels on the device, then for each
     of k steps the indices (k, batch) and the augmentation's parameters, each (k, batch).
+    `standard` is not needed here: `scanned` has it.
     """
     import jax
 

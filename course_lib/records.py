@@ -59,13 +59,24 @@ def digest(config: dict) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def path(id: str, profile: str, seed: int, folder: Path | None = None, restarts=()) -> Path:
+def path(
+    id: str, profile: str, seed: int, folder: Path | None = None, restarts=(), precision="float32"
+) -> Path:
     """Where the record of that run stands: below `folder`, by default the published ones.
 
-    restarts: (epoch, learning rate) of each time it was started again by hand.
+    restarts: (epoch, learning rate) of each time it was started again by hand. precision: a Keras
+    dtype policy. Runs with either have files of their own, which are in no table.
     """
-    by_hand = "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
-    return (folder or settings.RECORDS_DIR) / id / f"{profile}-seed{seed}{by_hand}.json"
+    name = f"{profile}-seed{seed}"
+    name += "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
+    name += f"-{precision}" if precision != "float32" else ""
+    return (folder or settings.RECORDS_DIR) / id / f"{name}.json"
+
+
+def path_of(record: dict, folder: Path | None = None) -> Path:
+    """Where that record belongs."""
+    run = record["experiment"], record["profile"], record["seed"], folder
+    return path(*run, record.get("restarts", ()), record.get("precision", "float32"))
 
 
 def outcome(history: dict, choose: str = "") -> dict:
@@ -113,9 +124,12 @@ def check(record: dict, where: str = "the record") -> None:
             f"{where} was made with another configuration of {experiment.id} "
             f"(differs in {', '.join(differs)}): record the run again"
         )
-    epochs = config["epochs"]
-    if record.get("stopped_early"):
-        epochs = len(record["seconds_per_epoch"])
+    epochs, seconds = config["epochs"], record["seconds_per_epoch"]
+    stops = any(callback["name"] == "EarlyStopping" for callback in experiment.callbacks)
+    if record.get("stopped_early") and stops:
+        epochs = len(seconds)
+    elif len(seconds) != epochs:
+        raise CourseError(f"{where}: seconds_per_epoch is not {epochs} numbers, one an epoch")
     chosen_by = experiment.choose.split()[1:]  # its curve need not be among those of all
     for curve in dict.fromkeys((*CURVES, *chosen_by, *record["history"])):
         values = record["history"].get(curve)
@@ -143,8 +157,7 @@ def _not_finite(value, name: str = "") -> str | None:
 def write(record: dict, folder: Path | None = None) -> Path:
     """Check a record and write it below `folder`, by default among the published ones."""
     check(record, "this run's record")
-    run = record["experiment"], record["profile"], record["seed"]
-    target = path(*run, folder, record.get("restarts", ()))
+    target = path_of(record, folder)
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with settings.whole_file(target) as part:
         part.write_text(text, encoding="utf-8")

@@ -45,7 +45,8 @@ class Profile:
 
 
 _PROFILES = (
-    # 12,800 x 4 = 51,200 image passes for every row of a table, so that rows compare.
+    # 12,800 x 4 = 51,200 image passes for every row of a table, so that rows compare. (An
+    # experiment that declares a `quick` of its own stands in no table with others.)
     Profile(
         "quick",
         "real photographs, a few minutes on a laptop; small, but a result",

@@ -19,8 +19,8 @@ from course_lib.settings import CourseError
 
 @dataclass
 class Run:
-    """What `run` returns. history: a list per curve, a number per epoch; record: None until all
-    epochs are done, and for a network that is not the experiment's own."""
+    """What `run` returns. history: a list per curve, a number per epoch; record: None until the run
+    is finished, and for one that is not the experiment's own."""
 
     experiment: experiments.Experiment
     model: keras.Model
@@ -42,14 +42,17 @@ def compiled(experiment, *, wrap=None, **changes):
     """
     model = experiment.build(**changes)
     model = wrap(model) if wrap else model
-    options = dict(experiment.optimizer)
-    optimizer = getattr(keras.optimizers, options.pop("name"))
     model.compile(
-        optimizer(experiment.schedule(0), **options),
+        _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
     return model
+
+
+def _named(module, name: str, **options):
+    """The optimizer or callback that an experiment names."""
+    return getattr(module, name)(**options)
 
 
 class _Replay(keras.callbacks.Callback):
@@ -127,6 +130,7 @@ def run(
     restarts=(),
     precision="float32",
     on_device=None,
+    train=True,
     callbacks=(),
     **changes,
 ) -> Run:
@@ -141,14 +145,13 @@ def run(
     restarts: ((epoch, learning rate), ...): go back to the checkpoint after that many epochs and
         train on at this rate. Such a run has checkpoints and a record of its own beside those of
         the run that it leaves.
-    precision: a Keras dtype policy; "mixed_bfloat16" is faster where the hardware has it.
-    on_device: leave the images on the accelerator and run many steps in one call; None does so
-        where JAX has one.
+    precision: a Keras dtype policy.
+    on_device: images stay on the accelerator, many steps are one call; None: where JAX has one.
+    train: False restores a finished run and raises a CourseError where there is none.
     callbacks: further Keras callbacks that only look on, `keras.callbacks.TensorBoard("logs")`.
     changes: go to the builder, `run(experiment, block=my_block)`; such a run has no record.
     """
-    if isinstance(experiment, str):
-        experiment = experiments.get(experiment)
+    experiment = experiments.get(experiment) if isinstance(experiment, str) else experiment
     profile = settings.profile(profile)
     seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
     live = bool(changes or data or images or test_images or epochs)
@@ -157,11 +160,15 @@ def run(
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
     if restarts and not folder:
         raise CourseError("a run starts again from a checkpoint: name its `folder`")
+    place = experiment.id, profile.name, seed, folder
+    file = records.path(*place, restarts, precision)
     # The budget of the `ci` profile is smaller than any live cell asks for.
     budget = {"images": images, "test_images": test_images, "epochs": epochs}
     budget = {} if profile.name == "ci" else budget
     config = records.configuration(experiment, profile, **budget)
     deadline = time.monotonic() + 60 * minutes if minutes else None
+    if restarts and restarts[-1][0] >= config["epochs"]:
+        raise CourseError(f"nothing follows epoch {restarts[-1][0]} of {config['epochs']}")
 
     data = data or datasets.load(config["data"])
     data = feeding.take(data, experiment, config["images"], config["test_images"])
@@ -169,44 +176,53 @@ def run(
     seed_everything(seed)
     if on_device is None:
         on_device = keras.backend.backend() == "jax" and bool(hardware()["accelerators"])
+    wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
     try:
-        wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
+        keras.config.set_dtype_policy(precision)
         model = compiled(experiment, wrap=wrap, **changes)
     finally:
         keras.config.set_dtype_policy(before)
-    curves = records.CURVES + (records.VALIDATION if data.x_val is not None else ())
+    more = records.VALIDATION if data.x_val is not None else ()
     state = {
         # Another backend's checkpoint is not continued: it draws and rounds otherwise.
         "config_hash": f"{records.digest(config)} {keras.backend.backend()} {precision}",
-        "history": {curve: [] for curve in curves},
+        "history": {curve: [] for curve in (*records.CURVES, *more)},
         "seconds_per_epoch": [],
         "segments": [],
     }
     checkpoint = None
     if folder:
         settings.writable(folder)
-        place = experiment.id, profile.name, seed, folder
-        checkpoint = records.path(*place, restarts).with_suffix("")
+        checkpoint = file.with_suffix("")
         model.optimizer.build(model.trainable_variables)
         found = checkpoints.load(model, checkpoint, state["config_hash"])
         if restarts and not found:
-            left = records.path(*place, restarts[:-1]).with_suffix("")
+            left = records.path(*place, restarts[:-1], precision).with_suffix("")
             found = checkpoints.restart(model, left, state["config_hash"], *restarts[-1])
+        if not found and (checkpoint / checkpoints.NEWEST).exists():
+            other = f"{checkpoint} is of another backend or another version of the experiment"
+            raise CourseError(f"{other}: delete it, or choose another COURSE_RUNS_DIR")
         state = found or state
-    if len(state["history"]["loss"]) < config["epochs"] and not state.get("stopped_early"):
+
+    def ended() -> bool:
+        return state.get("stopped_early") or len(state["history"]["loss"]) == config["epochs"]
+
+    todo = not ended()
+    if todo and not train:
+        raise CourseError(f"{checkpoint} holds no finished run: run the experiment first")
+    if todo:
         keep = _Keep(state, checkpoint, deadline, experiment.keep_every)
         _fit(model, experiment, data, standards, seed, config["epochs"], keep, on_device, callbacks)
-    stopped = state.get("stopped_early", False)
-    finished = stopped or len(state["history"]["loss"]) == config["epochs"]
-
     record = None
-    if finished and not live:
-        record = _record(experiment, profile, seed, config, data, state, precision)
-        if folder:
-            records.write(record, folder)
-    return Run(experiment, model, data, state["history"], record, finished)
+    if ended() and not live:
+        with contextlib.suppress(CourseError):  # it says when and where the run was made
+            record = records.read(file) if folder and not todo else None
+        if record is None:
+            record = _record(experiment, profile, seed, config, data, state, precision)
+            if folder:
+                records.write(record, folder)
+    return Run(experiment, model, data, state["history"], record, ended())
 
 
 def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, callbacks):
@@ -220,13 +236,12 @@ def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, call
     if on_device:
         feed, steps = feeding.chunks, feeding.chunks_per_epoch(total, experiment)
         model.evaluate(watched, steps=1, verbose=0)  # builds loss and metrics on plain batches
-    protocol = [_callback(**options) for options in experiment.callbacks]
-    rate = _rates(experiment, keep.state)
+    protocol = [_named(keras.callbacks, **options) for options in experiment.callbacks]
     progress = Progress(f"{experiment.id}, seed {seed}", steps, epochs, done, name)
     # Whatever ends it, the bar is closed; after a time-out the checkpoint has the last epoch.
     with contextlib.closing(progress), contextlib.suppress(TimeoutError):
         model.fit(
-            feed(data, experiment, seed, done),
+            feed(data, experiment, seed, done, standards),
             shuffle=False,  # `feed` has shuffled
             steps_per_epoch=steps,
             epochs=epochs,
@@ -234,7 +249,9 @@ def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, call
             validation_data=watched,
             verbose=0,
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch, _: rate(epoch)),
+                keras.callbacks.LearningRateScheduler(
+                    lambda e, _: _rate(experiment, keep.state, e)
+                ),
                 *protocol,
                 _Replay(protocol, keep.state),
                 *callbacks,
@@ -244,18 +261,10 @@ def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, call
         )
 
 
-def _callback(name: str, **options):
-    return getattr(keras.callbacks, name)(**options)
-
-
-def _rates(experiment, state):
-    """The learning rate as a function of the epoch: the schedule's, until a restart by hand."""
-
-    def rate(epoch: int) -> float:
-        by_hand = [r for start, r in state.get("restarts", []) if epoch >= start]
-        return by_hand[-1] if by_hand else experiment.schedule(epoch)
-
-    return rate
+def _rate(experiment, state, epoch: int) -> float:
+    """The learning rate of an epoch: the schedule's, until a restart by hand."""
+    by_hand = [rate for start, rate in state.get("restarts", []) if epoch >= start]
+    return by_hand[-1] if by_hand else experiment.schedule(epoch)
 
 
 def _record(experiment, profile, seed, config, data, state, precision) -> dict:

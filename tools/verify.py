@@ -115,7 +115,7 @@ def check_records(folder: Path) -> tuple[int, list[str]]:
         except CourseError as error:
             faults.append(str(error))
             continue
-        place = records.path(record["experiment"], record["profile"], record["seed"], folder)
+        place = records.path_of(record, folder)
         if file != place:
             faults.append(f"{name}: belongs in {place.relative_to(folder)}")
         if record["profile"] == "ci":

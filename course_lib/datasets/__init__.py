@@ -35,7 +35,7 @@ class Dataset:
     y_val: np.ndarray | None = None
 
     def fingerprint(self) -> str:
-        """SHA-256 over the sorted digests of all labelled images.
+        """SHA-256 over the sorted digests of all training and test images with their labels.
 
         Copies of a data set that hold the same images in another order agree.
         """

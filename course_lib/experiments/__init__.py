@@ -151,6 +151,7 @@ def _say(side: dict, other: dict, key: str) -> str:
 
 # What describes an experiment without deciding its result, and what follows from the rest.
 _WORDS = {"id", "question", "parent", "changes", "reported", "note", "parameters", "macs", "quick"}
+_WORDS |= {"keep_every"}
 
 
 def _options(described) -> dict[str, Any]:

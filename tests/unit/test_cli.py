@@ -133,7 +133,8 @@ WRONG = [
     (["run", BN, "--precision", ""], "float32"),
     (["show", BN, "--evaluate", "--profile", "quik"], "quick"),
     (["show", BN, "--evaluate", "--seed", "-1"], "--seed must be a whole number from 0"),
-    (["show", BN, "--evaluate"], f"course_lib run {BN} --profile quick --seeds 0"),
+    (["show", BN, "--evaluate"], f"course_lib run {BN} --again --profile quick --seeds 0"),
+    (["run", BN, "--again", "--publish"], "not published"),
     (["show", "squeezenet/nb", "--evaluate"], BN),
     (["show", BN, "--seeds", "0", "1"], "1"),
     (["run"], "ID"),
@@ -244,6 +245,16 @@ def test_runs_stay_local_and_are_not_repeated(course, trained, folders):
 def test_a_run_named_twice_is_run_once(course, trained):
     course("run", BN, BN, "--seeds", "0", "0")
     assert trained == [(BN, "quick", 0)]
+
+
+def test_what_is_published_is_run_again_on_demand_and_stays_local(course, trained, folders):
+    course("run", BN, "--publish")
+    assert "recorded already" in course("run", BN)[1] and len(trained) == 1
+    course("run", BN, "--again")
+    assert len(trained) == 1, "one's own record is there since the first run"
+    (folders / "runs" / BN / "quick-seed0.json").unlink()
+    course("run", BN, "--again")
+    assert len(trained) == 2
 
 
 def test_publish_publishes_what_was_run_before_without_running_it_again(course, trained, folders):

@@ -255,6 +255,19 @@ def evaluate(monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_evaluating_leaves_the_record_alone_and_never_trains(tiny, evaluate):
+    training.run(ID, profile="ci", seed=3, folder=tiny)
+    file = records.path(ID, "ci", 3, tiny)
+    before = file.read_bytes()
+    assert evaluate("--profile", "ci", "--seed", "3")[0] == 0
+    assert file.read_bytes() == before, "it says when and where the run was made"
+    newest = file.with_suffix("") / checkpoints.NEWEST
+    newest.write_bytes(newest.read_bytes()[:1000])
+    status, _, err = evaluate("--profile", "ci", "--seed", "3")
+    assert (status, "no finished run" in err) == (2, True)
+
+
+@pytest.mark.slow
 def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evaluate, monkeypatch):
     run = training.run(ID, profile="ci", seed=3, folder=tiny)
     monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("trained again"))
@@ -273,7 +286,7 @@ def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evalua
 
 
 def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
-    record = make_record(ID, "quick", 3) | {"precision": "mixed_bfloat16"}
+    record = make_record(ID, "quick", 3)
     file = records.write(record, tiny)
     with pytest.raises(CourseError, match="not among your runs"):  # its checkpoint is gone
         evaluation.saved(experiments.get(ID), "quick", 3)
@@ -284,7 +297,8 @@ def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
         training, "run", lambda e, **options: calls.append(options) or training.Run(e, *[None] * 5)
     )
     evaluation.saved(experiments.get(ID), "quick", 3)
-    assert calls == [{"profile": "quick", "seed": 3, "folder": tiny, "precision": "mixed_bfloat16"}]
+    options = {"profile": "quick", "seed": 3, "folder": tiny, "restarts": (), "train": False}
+    assert calls == [options]
     records.write({**record, "backend": "jax"}, tiny)
     with pytest.raises(CourseError, match="KERAS_BACKEND=jax"):
         evaluation.saved(experiments.get(ID), "quick", 3)
@@ -294,7 +308,7 @@ def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
 @pytest.mark.parametrize(
     "words, says",
     [
-        ([], "--profile quick --seeds 0"),
+        ([], "--again --profile quick --seeds 0"),
         (["--profile", "full", "--seed", "7"], "--profile full --seeds 7"),
         (["--profile", "ful"], "did you mean full"),
         (["--seed", "one"], "--seed must be a whole number from 0"),

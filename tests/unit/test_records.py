@@ -203,6 +203,7 @@ def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path, make_record):
 
 # --- stopped early, chosen, restarted by hand -----------------------------------------------------
 
+CHOOSE = "lowest validation_loss"
 EARLY = "densenet/growth-32"  # stops early, holds images out and keeps its best epoch on them
 
 
@@ -215,23 +216,26 @@ def shortened(record, epochs):
     return {**record, **records.outcome(record["history"], rule)}
 
 
-@pytest.mark.parametrize("id", ["squeezenet/bn", EARLY])
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_record, id, epochs):
-    record = shortened(make_record(id), epochs)
-    refused(record, "loss is not 4 numbers")
-    for wrong in (False, None):
-        refused({**record, "stopped_early": wrong}, "loss is not 4 numbers")
+def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_record, epochs):
+    record = shortened(make_record(EARLY), epochs)
+    for wrong in ({}, {"stopped_early": False}, {"stopped_early": None}):
+        refused({**record, **wrong}, "seconds_per_epoch is not 4 numbers")
     early = {**record, "stopped_early": True}
     assert records.read(records.write(early)) == early
 
 
+def test_only_a_protocol_with_early_stopping_may_end_early(make_record):
+    record = {**shortened(make_record("squeezenet/bn"), 3), "stopped_early": True}
+    refused(record, "seconds_per_epoch is not 4 numbers")
+
+
 def test_early_end_allows_neither_none_nor_more_nor_uneven_epochs(make_record):
-    record = {**make_record(), "stopped_early": True}
+    record = {**make_record(EARLY), "stopped_early": True}
     records.check(record)  # stopped in its last epoch
     history = {k: [*values, values[-1]] for k, values in record["history"].items()}
     longer = {**record, "history": history, "seconds_per_epoch": [1.0] * 5}
-    refused({**longer, **records.outcome(history)}, "loss is not 5 numbers")
+    refused({**longer, **records.outcome(history, CHOOSE)}, "loss is not 5 numbers")
     empty = {**record, "history": {k: [] for k in history}, "seconds_per_epoch": []}
     refused(empty, "loss is not 0 numbers")
     record = shortened(record, 3)
