@@ -207,7 +207,7 @@ def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
     for profile, seed in (("quick", 3), ("full", 0)):
         with pytest.raises(CourseError) as error:
             evaluation.saved(experiments.get(ID), profile, seed)
-        command = f"python -m course_lib run {ID} --profile {profile} --seeds {seed}"
+        command = f"python -m course_lib run {ID} --again --profile {profile} --seeds {seed}"
         assert command in str(error.value) and "\n" not in str(error.value)
 
 
