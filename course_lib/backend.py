@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # What the start-up lines are about; a line with none of these is shown.
@@ -42,7 +44,7 @@ with _without_startup_lines():
     # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
     keras.ops.convert_to_tensor(0.0)
 
-__all__ = ["hardware", "keras", "layers", "seed_everything", "versions"]
+__all__ = ["SeedSteps", "hardware", "keras", "layers", "seed_everything", "versions"]
 
 
 def seed_everything(seed: int) -> None:
@@ -52,6 +54,25 @@ def seed_everything(seed: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+class SeedSteps(keras.callbacks.Callback):
+    """Before every step, seeds what no checkpoint holds: on PyTorch, Keras draws dropout from a
+    global generator. The other backends keep its state in a variable."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if keras.backend.backend() == "torch":
+            import torch
+
+            place = np.random.SeedSequence((self.seed, self.epoch, batch))
+            torch.manual_seed(int(place.generate_state(1)[0]))
 
 
 def versions() -> dict[str, str]:

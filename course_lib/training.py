@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from course_lib import checkpoints, datasets, experiments, feeding, records, settings
-from course_lib.backend import hardware, keras, seed_everything, versions
+from course_lib.backend import SeedSteps, hardware, keras, seed_everything, versions
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
 
 @dataclass
 class Run:
-    """What `run` returns. history: a list per curve, a number per epoch; record: None until the run
-    is finished, and for one that is not the experiment's own."""
+    """What `run` returns. history: a list per curve; record: None for a part and a live run."""
 
     experiment: experiments.Experiment
     model: keras.Model
@@ -89,8 +88,7 @@ class _Keep(keras.callbacks.Callback):
         self.start = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        # Mid-epoch work is lost when the time is up, so this is the exception: an epoch that
-        # took longer than those before it.
+        # Mid-epoch work is lost: this is for an epoch that takes longer than those before it.
         if self.deadline and time.monotonic() > self.deadline:
             raise TimeoutError
 
@@ -203,7 +201,7 @@ def run(
         if not found and (checkpoint / checkpoints.NEWEST).exists():
             other = f"{checkpoint} is of another backend or another version of the experiment"
             raise CourseError(f"{other}: delete it, or choose another COURSE_RUNS_DIR")
-        state = found or state
+        state |= found or {}
 
     def ended() -> bool:
         return state.get("stopped_early") or len(state["history"]["loss"]) == config["epochs"]
@@ -252,6 +250,7 @@ def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, call
                 keras.callbacks.LearningRateScheduler(
                     lambda e, _: _rate(experiment, keep.state, e)
                 ),
+                SeedSteps(seed),
                 *protocol,
                 _Replay(protocol, keep.state),
                 *callbacks,
