@@ -202,7 +202,7 @@ def test_checkpoints_stay_and_a_run_starts_again_from_each(kept):
     model = network()
     for epoch in (4, 2, 6):
         state = checkpoints.restart(model, folder, HASH, epoch, 0.5)
-        assert state == {**after(epoch), "restarts": [[epoch, 0.5]]}
+        assert state == {**after(epoch), "stopped_early": False, "restarts": [[epoch, 0.5]]}
         assert same(model, held[epoch])
     assert checkpoints.load(model, folder, HASH) == after(6) and same(model, held[6])
 

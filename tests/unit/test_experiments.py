@@ -346,13 +346,14 @@ PROTOCOLS = {
         "keep_every": 5,
     },
 }
+MINIATURE = {"epochs": 40, "images": 1_000, "test_images": 1_000}
 OTHERWISE = {
     "resnet-v1/20-no-mean": {"mean": (0.0, 0.0, 0.0)},
     "resnet-v1/20-no-augmentation": {"augmentation": {}},
     "resnet-v1/20-batch-128": {"batch": 128},
     "deepergooglenet/shallow-sgd": {"optimizer": {"name": "SGD", "momentum": 0.9}, "epochs": 65},
     "deepergooglenet/shallow-adam": {"epochs": 40},
-    "deepergooglenet/miniature": {"epochs": 40, "first_classes": 20, "quick": {"epochs": 40}},
+    "deepergooglenet/miniature": {"epochs": 40, "first_classes": 20, "quick": MINIATURE},
 }
 
 

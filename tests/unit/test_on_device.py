@@ -111,7 +111,8 @@ def folder(tmp_path_factory):
 
 
 def record(folder, id, name) -> dict:
-    return json.loads(records.path(id, "ci", 3, folder / name).read_text())
+    precision = "mixed_bfloat16" if name == "precision" else "float32"
+    return json.loads(records.path(id, "ci", 3, folder / name, (), precision).read_text())
 
 
 def arrays(folder, id, name) -> dict[str, np.ndarray]:

@@ -413,7 +413,7 @@ def test_restart_from_where_there_is_no_checkpoint_names_those_there_are(uninter
     damage(checkpoint(folder, KEPT).with_name("epoch-004.npz"))
     before = files_below(folder)
     cases = [
-        (KEPT, (3, 1e-4), "after epoch 3 .*: there are those after 2, 4, 6$"),
+        (KEPT, (3, 1e-4), "after epoch 3 .*: there are those after 2, 6$"),
         (KEPT, (4, 1e-4), "after epoch 4 .*: there are those after 2, 6$"),
         (ID, (2, 1e-4), "after epoch 2 .*: there are none$"),
     ]
