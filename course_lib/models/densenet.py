@@ -5,6 +5,7 @@ wide as the growth (the paper: four times) and a transition after the last block
 """
 
 from course_lib.backend import keras, layers
+from course_lib.normalization import BatchNormalization
 
 
 def bn_relu_conv(x, filters, kernel, *, name):
@@ -12,7 +13,7 @@ def bn_relu_conv(x, filters, kernel, *, name):
 
     x: (batch, height, width, channels). Returns (batch, height, width, filters).
     """
-    x = layers.BatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
+    x = BatchNormalization(epsilon=1.001e-5, name=f"{name}_bn")(x)
     x = layers.ReLU(name=f"{name}_relu")(x)
     return layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=name)(x)
 
@@ -54,12 +55,12 @@ def densenet(
     inputs = keras.Input(input_shape, name="images")
     x = layers.Conv2D(stem, 3, padding="same", name="conv1")(inputs)
     x = layers.ReLU(name="conv1_relu")(x)
-    x = layers.BatchNormalization(name="conv1_bn")(x)
+    x = BatchNormalization(name="conv1_bn")(x)
     for b, depth in enumerate(blocks, start=1):
         for k in range(1, depth + 1):
             x = block(x, growth, conv=bn_relu_conv, name=f"block{b}layer{k}")
         x = transition(x, conv=bn_relu_conv, name=f"transition{b}")
-    x = layers.BatchNormalization(epsilon=1.001e-5, name="final_bn")(x)
+    x = BatchNormalization(epsilon=1.001e-5, name="final_bn")(x)
     x = layers.ReLU(name="final_relu")(x)
     x = layers.GlobalAveragePooling2D(name="gap")(x)
     x = layers.Dense(classes, name="logits")(x)

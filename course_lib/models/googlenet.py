@@ -9,6 +9,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
+from course_lib.normalization import BatchNormalization
 
 ORDERS = ("bn-relu", "relu-bn")  # what follows a convolution; "relu" stands for the activation
 ACTIVATIONS = {"relu": layers.ReLU, "elu": layers.ELU}
@@ -42,7 +43,7 @@ def conv_module(x, filters, kernel, *, strides=1, padding="same", name, order, a
     x = layers.Conv2D(filters, kernel, strides=strides, padding=padding,
                       kernel_regularizer=_l2(l2), name=name)(x)  # fmt: skip
     then = [
-        layers.BatchNormalization(name=f"{name}_bn"),
+        BatchNormalization(name=f"{name}_bn"),
         ACTIVATIONS[activation](name=f"{name}_{activation}"),
     ]
     for layer in then if order == "bn-relu" else reversed(then):

@@ -10,6 +10,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
+from course_lib.normalization import BatchNormalization
 
 
 def convolution(x, filters, kernel, *, strides=1, name, initializer, l2):
@@ -21,7 +22,7 @@ def convolution(x, filters, kernel, *, strides=1, name, initializer, l2):
 
 def bn_relu(x, *, name):
     """Batch normalisation, then ReLU; the shape stays."""
-    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn")(x))
+    return layers.ReLU(name=f"{name}_relu")(BatchNormalization(name=f"{name}_bn")(x))
 
 
 def joined(x, y, *, conv, name, strides=1, shortcut="identity"):
@@ -42,7 +43,7 @@ def basic(x, filters, *, conv, name, strides=1, shortcut="identity"):
     """
     y = bn_relu(conv(x, filters, 3, strides=strides, name=f"{name}_conv1"), name=f"{name}_conv1")
     y = conv(y, filters, 3, name=f"{name}_conv2")
-    y = layers.BatchNormalization(name=f"{name}_conv2_bn")(y)
+    y = BatchNormalization(name=f"{name}_conv2_bn")(y)
     y = joined(x, y, conv=conv, name=name, strides=strides, shortcut=shortcut)
     return layers.ReLU(name=f"{name}_relu")(y)
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
+from course_lib.normalization import BatchNormalization
 
 # (squeeze, expand) of fire2 to fire9 (paper, table 1).
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -41,7 +42,7 @@ def conv_relu(
         name=name,
     )(x)
     if bn:
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+        x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 

@@ -1,0 +1,32 @@
+"""Batch normalisation for the networks of the course (Ioffe and Szegedy 2015, arXiv 1502.03167)."""
+
+from course_lib.backend import keras, layers
+
+
+@keras.saving.register_keras_serializable("course_lib")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras' layer; on TensorFlow one kernel computes a training step instead of several.
+
+    The numbers are the same but for rounding. ResNet-20 trains a third faster for it on a CPU
+    (tests/benchmarks/bench_training.py).
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        images = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        plain = self.scale and self.center and mask is None and not self.renorm
+        tensorflow = keras.backend.backend() == "tensorflow"
+        if not (training and self.trainable and images and plain and tensorflow):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        x = tf.cast(inputs, "float32")
+        gamma, beta = tf.cast(self.gamma, "float32"), tf.cast(self.beta, "float32")
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=self.epsilon)
+        # The kernel's variance is an estimate from n values, over n - 1; Keras divides by n.
+        n = tf.cast(tf.size(x) / tf.size(mean), "float32")
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * (n - 1) / n),
+        ):
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        return tf.cast(y, self.compute_dtype)
