@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 from course_lib import datasets, experiments, records, settings
 from course_lib.settings import CourseError
@@ -16,6 +17,7 @@ from course_lib.settings import CourseError
 # Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
 # until the experiment has a record of its own.
 GUESS = 20e9
+TRAINING_IMAGES = {"cifar10": 50_000, "tiny-imagenet": 90_000}
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -63,16 +65,11 @@ def by_hand(command) -> None:
 
 def describe(experiment) -> dict:
     """An experiment as plain values: what `list --json` prints of it."""
-    counts = experiment.parameters
     reported = experiment.reported
     return {
         "id": experiment.id,
         "question": experiment.question,
-        "parameters": {
-            "total": counts.total,
-            "trainable": counts.trainable,
-            "non_trainable": counts.non_trainable,
-        },
+        "parameters": asdict(experiment.parameters),
         "macs": experiment.macs,
         "reported": reported.text if reported else None,
         "source": reported.source if reported else None,
@@ -141,7 +138,8 @@ def expected_seconds(experiment, profile) -> float:
     with contextlib.suppress(CourseError, IndexError):
         return sum(records.load(experiment, profile.name)[-1]["seconds_per_epoch"])
     config = records.configuration(experiment, profile)
-    return 3 * experiment.macs * (config["images"] or 50_000) * config["epochs"] / GUESS
+    images = config["images"] or TRAINING_IMAGES[config["data"]]
+    return 3 * experiment.macs * images * config["epochs"] / GUESS
 
 
 def run(args) -> None:

@@ -397,3 +397,9 @@ def test_prepare_that_fails_ends_with_status_2_and_one_line(course, monkeypatch)
 def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):
     status, out, err = course("prepare", "synthetic")
     assert (status, err) == (0, "") and "nothing to prepare" in out
+
+
+@pytest.mark.parametrize("profile", settings.PROFILES.values(), ids=lambda p: p.name)
+def test_a_first_guess_of_the_time_exists_for_every_experiment(profile, folders):
+    for experiment in map(experiments.get, experiments.ids()):
+        assert cli.expected_seconds(experiment, profile) > 0
