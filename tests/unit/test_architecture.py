@@ -1,6 +1,9 @@
 """The flow of the library: nothing earlier imports anything later, and it stays small."""
 
 import ast
+import contextlib
+import importlib
+import inspect
 import io
 import subprocess
 import sys
@@ -18,7 +21,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Earlier stages first. A module may import from earlier stages and from its own.
 FLOW = [
     ["settings"],
-    ["backend", "progress"],
+    ["backend", "progress", "normalization"],
     ["datasets", "models", "counting", "schedules"],
     ["experiments"],
     ["records"],
@@ -135,3 +138,43 @@ def test_looking_at_experiments_imports_no_framework(command):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert any(name.startswith("course_lib") for name in imported)
     assert imported.isdisjoint({"keras", "tensorflow", "jax", "torch"})
+
+
+SCRIPTS = [*PACKAGE.parent.glob("tests/benchmarks/*.py"), *PACKAGE.parent.glob("tools/*.py")]
+
+
+def absent(source: str) -> set[str]:
+    """What a script takes from the modules of the library and does not find there."""
+    tree = ast.parse(source)
+    imports = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("course_lib")
+    ]
+    modules, missing = {}, set()
+    for node in imports:
+        package = importlib.import_module(node.module)
+        for alias in node.names:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"{node.module}.{alias.name}")  # so that it is an attribute
+            if not hasattr(package, alias.name):
+                missing.add(f"{node.module}.{alias.name}")
+            elif inspect.ismodule(getattr(package, alias.name)):
+                modules[alias.asname or alias.name] = getattr(package, alias.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            if module and not hasattr(module, node.attr):
+                missing.add(f"{module.__name__}.{node.attr}")
+    return missing
+
+
+@pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.name)
+def test_scripts_that_no_test_runs_find_what_they_use(file):
+    assert not absent(file.read_text(encoding="utf-8"))
+
+
+def test_a_script_that_was_left_behind_is_noticed():
+    source = "from course_lib import training\nstream = training.no_such()\n"
+    assert absent(source) == {"course_lib.training.no_such"}
+    assert absent("from course_lib.settings import nowhere\n") == {"course_lib.settings.nowhere"}
