@@ -1,7 +1,6 @@
 """The command line: python -m course_lib list | show | run | prepare."""
 
 import argparse
-import contextlib
 import importlib
 import json
 import os
@@ -14,11 +13,7 @@ from dataclasses import asdict
 from course_lib import datasets, experiments, records, settings
 from course_lib.settings import CourseError
 
-# Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
-# until the experiment has a record of its own.
-GUESS = 20e9
-TRAINING_IMAGES = {"cifar10": 50_000, "tiny-imagenet": 90_000}
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+MOST_WEIGHTS = 8e6  # bytes of a published file of weights
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,15 +128,6 @@ def show(args) -> None:
     print(f"{'total':62}{counts.total:>12,}{experiment.macs:>14,}")
 
 
-def expected_seconds(experiment, profile) -> float:
-    """How long a run will take: as its last record of that profile did, else a first guess."""
-    with contextlib.suppress(CourseError, IndexError):
-        return sum(records.load(experiment, profile.name)[-1]["seconds_per_epoch"])
-    config = records.configuration(experiment, profile)
-    images = config["images"] or TRAINING_IMAGES[config["data"]]
-    return 3 * experiment.macs * images * config["epochs"] / GUESS
-
-
 def run(args) -> None:
     for id in args.ids:
         experiments.get(id)  # before anything else is said or done
@@ -149,8 +135,6 @@ def run(args) -> None:
     seeds = [settings.seed_from(s, "--seeds") for s in args.seeds or [settings.seed()]]
     jobs = settings.whole_number(args.jobs, "--jobs", least=1)
     minutes = settings.positive(args.minutes, "--minutes") if args.minutes is not None else None
-    if args.precision not in PRECISIONS:
-        raise settings.nearest(args.precision, PRECISIONS, "precision")
     restarts = restarts_of(args)
     if args.publish and (profile.name == "ci" or restarts or args.again):
         raise CourseError("what is drawn, restarted by hand or run --again is not published")
@@ -163,15 +147,29 @@ def run(args) -> None:
         return
     from course_lib.progress import duration
 
-    seconds = sum(expected_seconds(e, profile) for e, _ in todo)
-    print(f"{len(todo)} to run, about {duration(seconds / jobs)}, judging by earlier records")
+    seconds, known = zip(*(records.expected_seconds(e, profile) for e, _ in todo), strict=True)
+    source = "on the machine of earlier records" if all(known) else "at a first guess"
+    print(f"{len(todo)} to run, about {duration(sum(seconds) / jobs)} {source}")
     settings.writable(settings.runs_dir())
     deadline = time.monotonic() + 60 * minutes if minutes else None
+
+    def attempt(job) -> bool | None:
+        """Is it finished? None if it failed: those after it are run all the same."""
+        minutes = (deadline - time.monotonic()) / 60 if deadline else None
+        if deadline and minutes <= 0:
+            return False
+        try:
+            return (one if jobs == 1 else in_a_process)(*job, profile, minutes, args, restarts)
+        except CourseError as error:
+            if len(todo) == 1:
+                raise
+            print(f"course_lib: {job[0].id}, seed {job[1]}: {error}", file=sys.stderr)
+
     if jobs == 1:
-        results = [one(*r, profile, deadline, args, restarts) for r in todo]
+        results = list(map(attempt, todo))
     else:
         with ThreadPoolExecutor(jobs) as pool:
-            results = list(pool.map(lambda r: subprocess_of(*r, profile, deadline, args), todo))
+            results = list(pool.map(attempt, todo))
     if None in results:
         failed = [f"{e.id} seed {s}" for (e, s), r in zip(todo, results, strict=True) if r is None]
         raise CourseError(f"failed: {', '.join(failed)}; what went wrong stands above")
@@ -194,8 +192,12 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
     """Is that run recorded? With --publish, a finished local record is published on the way; with
     --again, only your own record counts."""
     publish = args.publish
-    if publish and has_weights(profile, seed) and not settings.weights_of(experiment.id).exists():
-        return False  # where the run's checkpoint is there, nothing is trained again
+    if publish and has_weights(experiment, profile, seed, args):
+        from course_lib import checkpoints
+
+        wanted = records.digest(records.configuration(experiment, profile))
+        if checkpoints.weights_hash(settings.weights_of(experiment.id)) != wanted:
+            return False  # where the run's checkpoint is there, nothing is trained again
     place = experiment.id, profile.name, seed
     published = records.path(*place, None, restarts, args.precision)
     local = records.path(*place, settings.runs_dir(), restarts, args.precision)
@@ -214,16 +216,14 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
     return False
 
 
-def has_weights(profile, seed: int) -> bool:
-    """Does a published run of that profile and seed carry its weights?"""
-    return profile.name == "full" and seed == 0
+def has_weights(experiment, profile, seed: int, args) -> bool:
+    """Does such a run, when it is published, carry its weights?"""
+    small = 2 * experiment.parameters.total <= MOST_WEIGHTS
+    return profile.name == "full" and seed == 0 and args.precision == "float32" and small
 
 
-def one(experiment, seed, profile, deadline, args, restarts) -> bool:
+def one(experiment, seed, profile, minutes, args, restarts) -> bool:
     """Run and record one experiment; False if time ran out before it was finished."""
-    minutes = (deadline - time.monotonic()) / 60 if deadline else None
-    if minutes is not None and minutes <= 0:
-        return False
     from course_lib import checkpoints, training
 
     folder = settings.runs_dir()
@@ -239,24 +239,25 @@ def one(experiment, seed, profile, deadline, args, restarts) -> bool:
     if result.finished:
         if args.publish:
             print(records.write(result.record))
-            if has_weights(profile, seed):
-                print(checkpoints.save_weights(result.model, settings.weights_of(experiment.id)))
+            if has_weights(experiment, profile, seed, args):
+                file = settings.weights_of(experiment.id)
+                print(checkpoints.save_weights(result.model, file, result.record["config_hash"]))
         else:
             print(records.path_of(result.record, folder))
+    elif not result.history["loss"]:
+        print(f"{experiment.id}: not even one epoch was completed in that time; allow more minutes")
     return result.finished
 
 
-def subprocess_of(experiment, seed, profile, deadline, args) -> bool | None:
+def in_a_process(experiment, seed, profile, minutes, args, restarts) -> bool | None:
     """The same in a process of its own, so that several run side by side; None if it failed."""
-    minutes = (deadline - time.monotonic()) / 60 if deadline else None
-    if minutes is not None and minutes <= 0:
-        return False
     command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
     command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
     command += ["--minutes", f"{max(minutes, 0.01):.2f}"] if minutes else []
     command += ["--precision", args.precision] + (["--again"] if args.again else [])
-    if args.from_epoch:
-        command += ["--from-epoch", *args.from_epoch, "--learning-rate", *args.learning_rate]
+    if restarts:
+        epochs, rates = zip(*restarts, strict=True)
+        command += ["--from-epoch", *map(str, epochs), "--learning-rate", *map(str, rates)]
     # Processes that share the cores are fastest with their share of threads each.
     threads = str(max(1, (os.cpu_count() or 1) // int(args.jobs)))
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}

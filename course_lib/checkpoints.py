@@ -104,8 +104,11 @@ def _restore(model, state: dict, arrays: list, config_hash: str) -> bool:
     return True
 
 
-def save_weights(model, file: Path) -> Path:
-    """Write the weights as float16 safetensors: half the size, and no code inside."""
+def save_weights(model, file: Path, config_hash: str = "") -> Path:
+    """Write the weights as float16 safetensors: half the size, and no code inside.
+
+    config_hash: of the run that they come from; it is stored with them.
+    """
     from safetensors.numpy import save
 
     exact = {w.path: np.asarray(w) for w in model.weights}
@@ -114,8 +117,19 @@ def save_weights(model, file: Path) -> Path:
         raise CourseError(f"{large[0]} is too large for float16: not written to {file}")
     arrays = {k: a.astype(np.float16) for k, a in exact.items()}
     with settings.whole_file(file) as part:
-        part.write_bytes(save(arrays))
+        part.write_bytes(save(arrays, {"config_hash": config_hash}))
     return file
+
+
+def weights_hash(file: Path) -> str | None:
+    """The `config_hash` that stands in a file of `save_weights`; None for no or another file."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(file, "np") as weights:
+            return (weights.metadata() or {}).get("config_hash")
+    except Exception:  # a missing file, or safetensors' own type for a damaged one
+        return None
 
 
 def load_weights(model, file: Path) -> None:

@@ -55,9 +55,11 @@ class Report:
         wrong = self.matrix - np.diag(np.diag(self.matrix))
         order = np.argsort(-wrong, axis=None, kind="stable")[:most]
         pairs = (np.unravel_index(k, wrong.shape) for k in order)
-        return [
-            (self.classes[a], self.classes[b], int(wrong[a, b])) for a, b in pairs if wrong[a, b]
-        ]
+        return [(self._name(a), self._name(b), int(wrong[a, b])) for a, b in pairs if wrong[a, b]]
+
+    def _name(self, output: int) -> str:
+        known = output < len(self.classes)
+        return self.classes[output] if known else f"output {output}, no class,"
 
     def __str__(self) -> str:
         def shares(items):
@@ -114,7 +116,9 @@ def saved(experiment, profile: str, seed: int, restarts=()):
         )
         return run.model, run.data
     weights = settings.weights_of(experiment.id)
-    if profile == "full" and seed == 0 and not restarts and weights.exists():
+    full = records.digest(records.configuration(experiment, settings.PROFILES["full"]))
+    asked = profile == "full" and seed == 0 and not restarts
+    if asked and checkpoints.weights_hash(weights) == full:
         model = experiment.build()
         checkpoints.load_weights(model, weights)
         return model, feeding.take(datasets.load(experiment.dataset), experiment)

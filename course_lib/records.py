@@ -3,6 +3,7 @@
 `data/records/<experiment>/<profile>-seed<seed>.json`. Figures in the book come from these files.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -13,6 +14,7 @@ from course_lib import experiments, settings
 from course_lib.settings import CourseError
 
 SCHEMA = 1
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 # What a record of this schema holds, and as what.
 FIELDS = {
@@ -34,6 +36,11 @@ FIELDS = {
     "final": dict,  # of the last epoch
     "best": dict,  # of the epoch that choosing on the test set would have taken
 }
+# Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
+# until the experiment has a record of its own.
+GUESS = 20e9
+CLASSES_AND_IMAGES = {"cifar10": (10, 5_000), "tiny-imagenet": (200, 450)}  # of each class
+
 CURVES = ("loss", "accuracy", "test_loss", "test_accuracy", "learning_rate")
 VALIDATION = ("validation_loss", "validation_accuracy")  # where images are held out for it
 
@@ -64,9 +71,11 @@ def path(
 ) -> Path:
     """Where the record of that run stands: below `folder`, by default the published ones.
 
-    restarts: (epoch, learning rate) of each time it was started again by hand. precision: a Keras
-    dtype policy. Runs with either have files of their own, which are in no table.
+    restarts: (epoch, learning rate) of each time it was started again by hand. precision: one of
+    PRECISIONS. Runs with either have files of their own, which are in no table.
     """
+    if precision not in PRECISIONS:
+        raise settings.nearest(precision, PRECISIONS, "precision")
     name = f"{profile}-seed{seed}"
     name += "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
     name += f"-{precision}" if precision != "float32" else ""
@@ -185,6 +194,16 @@ def load(id, profile: str | None = None, folder: Path | None = None) -> list[dic
         if files:
             return sorted((read(f) for f in files), key=lambda r: r["seed"])
     return []
+
+
+def expected_seconds(experiment, profile) -> tuple[float, bool]:
+    """How long a run will take, and whether a record says so: the last one of that profile."""
+    with contextlib.suppress(CourseError, IndexError):
+        return sum(load(experiment, profile.name)[-1]["seconds_per_epoch"]), True
+    config = configuration(experiment, profile)
+    classes, images = CLASSES_AND_IMAGES.get(config["data"], (1, 0))  # what is drawn has a budget
+    images = config["images"] or (experiment.first_classes or classes) * images
+    return 3 * experiment.macs * images * config["epochs"] / GUESS, False
 
 
 def percent(records: list[dict], which: str = "final") -> list[float]:

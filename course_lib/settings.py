@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import functools
 import os
 import subprocess
 import tempfile
@@ -163,15 +164,17 @@ def weights_of(id: str) -> Path:
     return WEIGHTS_DIR / f"{id}.safetensors"
 
 
+@functools.cache
 def commit() -> str:
-    """The commit of the course's own code, with `-dirty` if the code differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit of the course's code when this process first asked, which is before it trains;
+    with `-dirty` if a file of the library differed from it."""
+    ask = functools.partial(subprocess.check_output, cwd=ROOT, text=True, stderr=subprocess.DEVNULL)
     try:
-        return subprocess.check_output(
-            command, cwd=ROOT, text=True, stderr=subprocess.DEVNULL
-        ).strip()
+        name = ask(["git", "rev-parse", "--short=12", "HEAD"]).strip()
+        changed = ask(["git", "status", "--porcelain", "--", "course_lib"])
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{name}-dirty" if changed else name
 
 
 def _folder(variable: str, default: str) -> Path:

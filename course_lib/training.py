@@ -5,13 +5,12 @@ So a run that was interrupted, however roughly, ends with the weights of one tha
 """
 
 import contextlib
-import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from course_lib import checkpoints, datasets, experiments, feeding, records, settings
+from course_lib import callbacks as own
+from course_lib import checkpoints, datasets, experiments, feeding, lock, records, settings
 from course_lib.backend import SeedSteps, hardware, keras, seed_everything, versions
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
@@ -19,7 +18,10 @@ from course_lib.settings import CourseError
 
 @dataclass
 class Run:
-    """What `run` returns. history: a list per curve; record: None for a part and a live run."""
+    """What `run` returns. history: a list per curve; record: None for a part and a live run.
+
+    model: after a time-out within an epoch, with the weights of that moment.
+    """
 
     experiment: experiments.Experiment
     model: keras.Model
@@ -31,6 +33,8 @@ class Run:
     @property
     def accuracy(self) -> float:
         """Test accuracy after the last epoch, in percent."""
+        if not self.history["loss"]:
+            raise CourseError("no epoch was completed: allow more minutes")
         return 100 * self.history["test_accuracy"][-1]
 
 
@@ -52,66 +56,6 @@ def compiled(experiment, *, wrap=None, **changes):
 def _named(module, name: str, **options):
     """The optimizer or callback that an experiment names."""
     return getattr(module, name)(**options)
-
-
-class _Replay(keras.callbacks.Callback):
-    """Shows the callbacks of a protocol the epochs before this segment: EarlyStopping and
-    ReduceLROnPlateau forget them when training begins."""
-
-    def __init__(self, callbacks, state: dict):
-        super().__init__()
-        self.callbacks, self.state = callbacks, state
-
-    def on_train_begin(self, logs=None):
-        history = self.state["history"]
-        watched = "validation" if "validation_loss" in history else "test"
-        names = {"loss": "loss", "accuracy": "accuracy"}
-        names |= {f"val_{k}": f"{watched}_{k}" for k in tuple(names)}
-        for epoch in range(len(history["loss"])):
-            past = {k: history[name][epoch] for k, name in names.items()}
-            for callback in self.callbacks:
-                callback.on_epoch_end(epoch, dict(past))
-
-
-class _Keep(keras.callbacks.Callback):
-    """After each epoch: history, seconds, checkpoint. Stops when the time is up.
-
-    every: epochs between checkpoints that stay. tested: the test set, where `fit` watches another.
-    """
-
-    def __init__(self, state: dict, folder: Path | None, deadline: float | None, every: int):
-        super().__init__()
-        self.state, self.folder, self.deadline, self.every = state, folder, deadline, every
-        self.tested = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.monotonic()
-
-    def on_train_batch_end(self, batch, logs=None):
-        # Mid-epoch work is lost: this is for an epoch that takes longer than those before it.
-        if self.deadline and time.monotonic() > self.deadline:
-            raise TimeoutError
-
-    def on_epoch_end(self, epoch, logs=None):
-        stopped = self.model.stop_training  # by a callback of the protocol
-        watched = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
-        row = {k: v for k, v in logs.items() if not k.startswith("val_")}
-        if self.tested:
-            row |= {f"validation_{k}": v for k, v in watched.items()}
-            watched = self.model.evaluate(self.tested, verbose=0, return_dict=True)
-        row |= {f"test_{k}": v for k, v in watched.items()}
-        seconds = time.monotonic() - self.start
-        if not math.isfinite(row["loss"] + row["test_loss"]):
-            raise CourseError(f"the loss is no longer a finite number in epoch {epoch + 1}")
-        for curve, values in self.state["history"].items():
-            values.append(float(row[curve]))
-        self.state["seconds_per_epoch"].append(round(seconds, 2))
-        self.state["segments"][-1][1] = epoch + 1
-        self.state["stopped_early"] = stopped
-        if self.folder:
-            checkpoints.save(self.model, self.folder, self.state, self.every)
-        if self.deadline and time.monotonic() + seconds > self.deadline:
-            self.model.stop_training = True
 
 
 def run(
@@ -143,15 +87,17 @@ def run(
     restarts: ((epoch, learning rate), ...): go back to the checkpoint after that many epochs and
         train on at this rate. Such a run has checkpoints and a record of its own beside those of
         the run that it leaves.
-    precision: a Keras dtype policy.
+    precision: a Keras dtype policy, of records.PRECISIONS.
     on_device: images stay on the accelerator, many steps are one call; None: where JAX has one.
     train: False restores a finished run and raises a CourseError where there is none.
-    callbacks: further Keras callbacks that only look on, `keras.callbacks.TensorBoard("logs")`.
+    callbacks: further Keras callbacks that look on, `keras.callbacks.TensorBoard("logs")`. A run
+        that one of them stops goes on at the next call.
     changes: go to the builder, `run(experiment, block=my_block)`; such a run has no record.
     """
     experiment = experiments.get(experiment) if isinstance(experiment, str) else experiment
     profile = settings.profile(profile)
     seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
+    settings.commit()  # of the code that is running, whatever is committed meanwhile
     live = bool(changes or data or images or test_images or epochs)
     live = live or experiment != experiments.get(experiment.id)
     if live and folder:
@@ -189,38 +135,45 @@ def run(
         "seconds_per_epoch": [],
         "segments": [],
     }
-    checkpoint = None
-    if folder:
-        settings.writable(folder)
-        checkpoint = file.with_suffix("")
-        model.optimizer.build(model.trainable_variables)
-        found = checkpoints.load(model, checkpoint, state["config_hash"])
-        if restarts and not found:
-            left = records.path(*place, restarts[:-1], precision).with_suffix("")
-            found = checkpoints.restart(model, left, state["config_hash"], *restarts[-1])
-        if not found and (checkpoint / checkpoints.NEWEST).exists():
-            other = f"{checkpoint} is of another backend or another version of the experiment"
-            raise CourseError(f"{other}: delete it, or choose another COURSE_RUNS_DIR")
-        state |= found or {}
+    checkpoint = file.with_suffix("") if folder else None
 
     def ended() -> bool:
         return state.get("stopped_early") or len(state["history"]["loss"]) == config["epochs"]
 
-    todo = not ended()
-    if todo and not train:
-        raise CourseError(f"{checkpoint} holds no finished run: run the experiment first")
-    if todo:
-        keep = _Keep(state, checkpoint, deadline, experiment.keep_every)
-        _fit(model, experiment, data, standards, seed, config["epochs"], keep, on_device, callbacks)
-    record = None
-    if ended() and not live:
-        with contextlib.suppress(CourseError):  # it says when and where the run was made
-            record = records.read(file) if folder and not todo else None
-        if record is None:
-            record = _record(experiment, profile, seed, config, data, state, precision)
-            if folder:
-                records.write(record, folder)
+    # The same run in another process would write the same files.
+    with lock.alone(settings.writable(checkpoint)) if folder else contextlib.nullcontext():
+        if folder:
+            state |= _restored(model, place, restarts, precision, state["config_hash"])
+        todo = not ended()
+        if todo and not train:
+            raise CourseError(f"{checkpoint} holds no finished run: run the experiment first")
+        if todo:
+            keep = own.Keep(state, checkpoint, deadline, experiment.keep_every)
+            epochs = config["epochs"]
+            _fit(model, experiment, data, standards, seed, epochs, keep, on_device, callbacks)
+        record = None
+        if ended() and not live:
+            with contextlib.suppress(CourseError):  # it says when and where the run was made
+                record = records.read(file) if folder and not todo else None
+            if record is None:
+                record = _record(experiment, profile, seed, config, data, state, precision)
+                if folder:
+                    records.write(record, folder)
     return Run(experiment, model, data, state["history"], record, ended())
+
+
+def _restored(model, place, restarts, precision, config_hash) -> dict:
+    """The state of the run's newest checkpoint, or of the one to restart from; else empty."""
+    checkpoint = records.path(*place, restarts, precision).with_suffix("")
+    model.optimizer.build(model.trainable_variables)
+    found = checkpoints.load(model, checkpoint, config_hash)
+    if restarts and not found:
+        left = records.path(*place, restarts[:-1], precision).with_suffix("")
+        found = checkpoints.restart(model, left, config_hash, *restarts[-1])
+    if not found and (checkpoint / checkpoints.NEWEST).exists():
+        other = f"{checkpoint} is of another backend or another version of the experiment"
+        raise CourseError(f"{other}: delete it, or choose another COURSE_RUNS_DIR")
+    return found or {}
 
 
 def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, callbacks):
@@ -252,10 +205,10 @@ def _fit(model, experiment, data, standards, seed, epochs, keep, on_device, call
                 ),
                 SeedSteps(seed),
                 *protocol,
-                _Replay(protocol, keep.state),
-                *callbacks,
+                own.Replay(protocol, keep.state),
                 progress,
                 keep,
+                *callbacks,  # after `keep`: what they stop has not ended
             ],
         )
 

@@ -3,6 +3,9 @@
 Records: every file in data/records is a whole record of its experiment, in its place, made by
 committed code, and all runs on one data set saw the same images.
 
+Weights: every file in data/weights is of the full run of seed 0 whose record stands beside it, and
+all files together are small enough for a repository.
+
 Numbers: in the book's Markdown, a number with %, points, loss or parameters must stand in a
 paragraph that cites its source, or be computed in a comment of the same page,
 
@@ -20,9 +23,10 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from course_lib import experiments, records, settings
+from course_lib import checkpoints, experiments, records, settings
 from course_lib.settings import CourseError
 
+ALL_WEIGHTS = 30_000_000  # bytes
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 # What a reader would take for a result or a count.
 STATED = re.compile(
@@ -129,13 +133,31 @@ def check_records(folder: Path) -> tuple[int, list[str]]:
     return len(files), faults
 
 
+def check_weights(folder: Path) -> tuple[int, list[str]]:
+    """Number of files with weights, and their faults."""
+    files, faults = sorted(folder.rglob("*.safetensors")), []
+    for file in files:
+        name = file.relative_to(folder).with_suffix("").as_posix()
+        record = records.path(name, "full", 0)
+        known = record.exists() and json.loads(record.read_text())["config_hash"]
+        if not known or checkpoints.weights_hash(file) != known:
+            faults.append(f"weights of {name}: not those of its full run of seed 0")
+    sizes = [file.stat().st_size for file in files]
+    if sum(sizes) > ALL_WEIGHTS:
+        faults.append(f"weights: {sum(sizes):,} bytes are more than {ALL_WEIGHTS:,}")
+    return len(files), faults
+
+
 def main() -> int:
     count, faults = check_records(settings.RECORDS_DIR)
+    files, unknown = check_weights(settings.WEIGHTS_DIR)
     pages, wrong = check_book(settings.ROOT / "book")
-    for fault in faults + wrong:
+    faults += unknown + wrong
+    for fault in faults:
         print(fault, file=sys.stderr)
-    print(f"{count} records and the numbers of {pages} pages: {len(faults + wrong)} faults")
-    return 1 if faults or wrong else 0
+    what = f"{count} records, {files} files of weights and the numbers of {pages} pages"
+    print(f"{what}: {len(faults)} faults")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError as BrokenStream
 
-from course_lib import settings
-from course_lib.datasets import lock
+from course_lib import lock, settings
 
 TIMEOUT = 30  # seconds without a byte from the server
 NETWORK_ERRORS = (requests.RequestException, BrokenStream)

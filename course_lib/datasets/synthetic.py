@@ -12,18 +12,6 @@ import numpy as np
 from course_lib.datasets import Dataset
 
 SIZE = 32
-CLASSES = (
-    "disc",
-    "ring",
-    "square",
-    "triangle",
-    "cross",
-    "star",
-    "dots",
-    "checkerboard",
-    "horizontal stripes",
-    "vertical stripes",
-)
 # The two classes that differ by a transpose only.
 SAME_HISTOGRAM = ("horizontal stripes", "vertical stripes")
 
@@ -67,10 +55,10 @@ def draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     along = np.cos(turn) * y - np.sin(turn) * x
 
     ink = np.empty((count, SIZE, SIZE), np.float32)
-    for index, name in enumerate(CLASSES):
+    for index, inside in enumerate(_INSIDE.values()):
         own = labels == index
         # Distances are in pixels, so cutting them off at half a pixel smooths the edges.
-        ink[own] = np.clip(0.5 + _INSIDE[name](across[own], along[own], radius[own]), 0, 1)
+        ink[own] = np.clip(0.5 + inside(across[own], along[own], radius[own]), 0, 1)
 
     # Which colours: one dark and one light, hues far apart; either may be the background.
     hue = uniform(0, 2 * np.pi, (1,))
@@ -165,3 +153,4 @@ _INSIDE = {
     "horizontal stripes": _stripes,
     "vertical stripes": _stripes,
 }
+CLASSES = tuple(_INSIDE)

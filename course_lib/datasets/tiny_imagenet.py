@@ -33,8 +33,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from course_lib import settings
-from course_lib.datasets import Dataset, hdf5, lock
+from course_lib import lock, settings
+from course_lib.datasets import Dataset, hdf5
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"  # no SHA-256 was published

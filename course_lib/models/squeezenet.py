@@ -32,15 +32,9 @@ def conv_relu(
     x: (batch, height, width, channels). Returns (batch, height / strides, width / strides,
     filters), rounded up with padding same.
     """
-    x = layers.Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        padding=padding,
-        kernel_initializer=initializer,
-        kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
-        name=name,
-    )(x)
+    decay = keras.regularizers.L2(l2) if l2 else None
+    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, name=name,
+                      kernel_initializer=initializer, kernel_regularizer=decay)(x)  # fmt: skip
     if bn:
         x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
@@ -60,23 +54,10 @@ def fire(x, squeeze, expand, *, conv, name, share=0.5):
 
 
 def squeezenet(
-    *,
-    block=fire,
-    initializer="glorot_uniform",
-    l2=0.0,
-    bn=False,
-    head_relu=True,
-    conv10=True,
-    dropout=0.0,
-    stride=2,
-    pools=((1, 2), (4, 2), (8, 2)),
-    bypass="none",
-    squeeze_ratio=None,
-    share=0.5,
-    width=1.0,
-    classes=10,
-    input_shape=(32, 32, 3),
-):
+    *, block=fire, initializer="glorot_uniform", l2=0.0, bn=False, head_relu=True, conv10=True,
+    dropout=0.0, stride=2, pools=((1, 2), (4, 2), (8, 2)), bypass="none", squeeze_ratio=None,
+    share=0.5, width=1.0, classes=10, input_shape=(32, 32, 3),
+):  # fmt: skip
     """SqueezeNet as a Keras model from standardised images to class probabilities.
 
     block: a function (x, squeeze, expand, *, conv, name) -> x that stands for `fire`; any block

@@ -20,12 +20,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Earlier stages first. A module may import from earlier stages and from its own.
 FLOW = [
-    ["settings"],
+    ["settings", "lock"],
     ["backend", "progress", "normalization"],
     ["datasets", "models", "counting", "schedules"],
     ["experiments"],
     ["records"],
     ["checkpoints", "feeding"],
+    ["callbacks"],
     ["training"],
     ["evaluation", "signals"],
     ["figure", "plots", "diagrams", "explorers"],

@@ -305,6 +305,57 @@ def test_published_full_runs_of_seed_0_carry_their_weights(course, trained, fold
     assert files_below(folders / "weights") == {"squeezenet/bn.safetensors"}
 
 
+def weights_below(folders) -> set[str]:
+    folder = folders / "weights"
+    return files_below(folder) if folder.exists() else set()
+
+
+@pytest.mark.parametrize("precision, number", [("float32", 1), ("mixed_bfloat16", 0)])
+def test_published_weights_are_those_of_float32(course, trained, folders, precision, number):
+    words = ["--profile", "full", "--publish", "--precision", precision]
+    assert course("run", BN, *words)[0] == 0
+    assert len(weights_below(folders)) == number
+
+
+def test_weights_of_more_than_8_megabytes_are_not_published(course, trained, folders):
+    large, small = "resnet-v2/164", "resnet-v2/110"  # two bytes a parameter
+    assert course("run", large, small, "--profile", "full", "--publish")[0] == 0
+    assert weights_below(folders) == {"resnet-v2/110.safetensors"}
+    assert "2 of 2 recorded" in course("run", large, small, "--profile", "full", "--publish")[1]
+
+
+def test_weights_of_another_configuration_are_made_anew(course, trained, folders):
+    words = ["run", BN, "--profile", "full", "--publish"]
+    course(*words)
+    file = folders / "weights" / "squeezenet" / "bn.safetensors"
+    fresh = file.read_bytes()
+    file.write_bytes(fresh.replace(fresh[fresh.index(b"config_hash") + 14 :][:64], b"0" * 64))
+    assert "recorded already" not in course(*words)[1] and len(trained) == 2
+    assert file.read_bytes() == fresh
+    assert "1 of 1 recorded" in course(*words)[1] and len(trained) == 2
+
+
+def test_one_that_fails_does_not_keep_those_after_it_from_running(course, trained, monkeypatch):
+    from course_lib import training
+
+    def run(experiment, **options):
+        if experiment.id == BN:
+            raise settings.CourseError("the loss is no longer a finite number")
+        return whole(experiment, **options)
+
+    whole = training.run
+    monkeypatch.setattr(training, "run", run)
+    status, _, err = course("run", BN, "squeezenet/he")
+    assert status == 2 and trained == [("squeezenet/he", "quick", 0)]
+    assert err.splitlines() == [
+        f"course_lib: {BN}, seed 0: the loss is no longer a finite number",
+        f"course_lib: failed: {BN} seed 0; what went wrong stands above",
+    ]
+    assert course("run", BN)[2].splitlines() == [
+        "course_lib: the loss is no longer a finite number"
+    ], "of one alone it is said once"
+
+
 def test_record_that_does_not_hold_any_more_is_made_anew(course, trained, folders, make_record):
     file = records.write(make_record())
     file.write_text(file.read_text().replace('"momentum": 0.9', '"momentum": 0.8'))
@@ -402,4 +453,11 @@ def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):
 @pytest.mark.parametrize("profile", settings.PROFILES.values(), ids=lambda p: p.name)
 def test_a_first_guess_of_the_time_exists_for_every_experiment(profile, folders):
     for experiment in map(experiments.get, experiments.ids()):
-        assert cli.expected_seconds(experiment, profile) > 0
+        assert records.expected_seconds(experiment, profile)[0] > 0
+
+
+def test_the_guess_counts_the_images_of_the_first_classes_alone(folders):
+    miniature = experiments.get("deepergooglenet/miniature")
+    seconds, known = records.expected_seconds(miniature, settings.PROFILES["full"])
+    assert not known
+    assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / records.GUESS

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from course_lib.datasets import download, lock
+from course_lib import lock
+from course_lib.datasets import download
 from course_lib.settings import CourseError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

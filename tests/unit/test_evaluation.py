@@ -138,6 +138,14 @@ def test_matrix_has_the_truth_by_row_and_the_answer_by_column(report):
     assert report.images == 70
 
 
+def test_answers_that_are_no_class_are_named_by_their_number():
+    matrix = np.zeros((4, 4), int)
+    matrix[0, 3], matrix[1, 1] = 2, 1
+    found = evaluation.Report(ID, ("bird", "cat"), 1 / 3, 1.0, matrix, 10)
+    assert found.confused() == [("bird", "output 3, no class,", 2)]
+    assert "bird as output 3, no class, (2)" in str(found)
+
+
 def test_classes_are_listed_best_first_without_those_that_no_image_shows(report):
     assert list(report.per_class().items()) == [
         ("bird", 1.0),
@@ -211,11 +219,15 @@ def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
         assert command in str(error.value) and "\n" not in str(error.value)
 
 
+def full_hash(experiment):
+    return records.digest(records.configuration(experiment, settings.PROFILES["full"]))
+
+
 @pytest.fixture
 def published(tiny):
     """Weights as a full run of seed 0 publishes them, and the network that they are of."""
     model = experiments.get(ID).build(seed=1)
-    checkpoints.save_weights(model, settings.weights_of(ID))
+    checkpoints.save_weights(model, settings.weights_of(ID), full_hash(experiments.get(ID)))
     return model
 
 
@@ -235,7 +247,7 @@ def test_published_weights_are_of_the_full_run_of_seed_0_alone(published, profil
 
 def test_held_out_images_are_not_among_those_whose_mean_is_taken(tiny, monkeypatch, drawn):
     held = replace(experiments.get(ID), validation=10)
-    checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID))
+    checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID), full_hash(held))
     _, data = evaluation.saved(held, "full", 0)
     assert len(data.x_train) == 90 and len(data.x_val) == 10
 

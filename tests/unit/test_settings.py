@@ -1,4 +1,5 @@
 import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -6,6 +7,47 @@ import pytest
 
 from course_lib import settings
 from course_lib.settings import CourseError
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """git(words) in a repository of its own that holds the library and a record."""
+
+    def git(*words):
+        name = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        return subprocess.check_output(["git", *name, *words], cwd=tmp_path, text=True).strip()
+
+    for file in ("course_lib/training.py", "data/records/a.json"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("1")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    settings.commit.cache_clear()
+    yield git
+    settings.commit.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "file, mark",
+    [
+        (None, ""),
+        ("data/records/a.json", ""),  # published by the run before
+        ("course_lib/training.py", "-dirty"),
+        ("course_lib/new.py", "-dirty"),
+    ],
+)
+def test_the_commit_is_dirty_when_the_library_is(repository, file, mark):
+    if file:
+        (settings.ROOT / file).write_text("2")
+    assert settings.commit() == repository("rev-parse", "--short=12", "HEAD") + mark
+
+
+def test_the_commit_is_that_of_the_first_question(repository):
+    first = settings.commit()
+    repository("commit", "--quiet", "--allow-empty", "-m", "second")
+    assert settings.commit() == first
 
 
 def one_line(error) -> str:

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib import datasets, settings
-from course_lib.datasets import hdf5, lock, synthetic_tiny, tiny_imagenet
+from course_lib import datasets, lock, settings
+from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
 from course_lib.settings import CourseError
 
 # Not in the order of wnids.txt, nor in that of words.txt.
@@ -575,7 +575,7 @@ def test_workers_end_with_their_parent(data, number, left):
         workers = children(process.pid)
         assert len(workers) >= min(2, os.cpu_count())
         os.kill(process.pid, number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
         assert any(n.startswith(".tiny-imagenet-") for n in tree(data)) == left
     finally:
         process.kill()

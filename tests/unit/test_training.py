@@ -3,6 +3,7 @@
 "The same" is bitwise: every variable of network and optimizer, every number of the record.
 """
 
+import contextlib
 import csv
 import math
 import re
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 from course_lib import __main__ as cli
+from course_lib import callbacks as own
 from course_lib import checkpoints, experiments, feeding, records, settings, training
 from course_lib.backend import keras
 from course_lib.schedules import Steps
@@ -171,6 +173,11 @@ def test_run_killed_with_kill_9_ends_as_one_that_is_not(
     assert_same(uninterrupted(), folder, segments=[[1, done], [done + 1, EPOCHS]])
 
 
+def clock(patch, monotonic):
+    for module in (training, own):
+        patch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
+
+
 @pytest.mark.slow
 def test_minutes_stop_in_time_with_a_checkpoint_and_say_how_to_go_on(
     uninterrupted, monkeypatch, capsys
@@ -179,7 +186,7 @@ def test_minutes_stop_in_time_with_a_checkpoint_and_say_how_to_go_on(
     with monkeypatch.context() as patch:
         # A clock that ticks whenever it is looked at: six ticks an epoch. After the second there
         # is no time for a third, long before the limit.
-        patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+        clock(patch, lambda: next(seconds))
         out = command(patch, capsys, "--minutes", str(16 / 60)).out
     again = f"python -m course_lib run {ID} --profile ci --seeds {SEED} --minutes"
     folder = settings.runs_dir()
@@ -201,7 +208,7 @@ def test_time_that_is_up_in_mid_epoch_keeps_the_last_whole_epoch(
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "Progress", Slower)
-        patch.setattr(training, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        clock(patch, lambda: now[0])
         assert "1 not finished" in command(patch, capsys, "--minutes", "1").out
     command(monkeypatch, capsys)
     assert_same(uninterrupted(), settings.runs_dir(), segments=[[1, 1], [2, EPOCHS]])
@@ -254,6 +261,40 @@ def test_finished_run_is_not_trained_again_and_writes_its_record_anew(
         records.path(id, "ci", SEED, tmp_path / id).unlink()  # killed after the last checkpoint
         train(tmp_path / id, id)
         assert_same(whole, tmp_path / id, whole.run.record["segments"], id)
+
+
+@pytest.mark.slow
+def test_a_callback_of_the_reader_that_stops_leaves_a_run_to_go_on_with(uninterrupted, tmp_path):
+    class Enough(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    run = train(tmp_path, callbacks=[Enough()])
+    assert not run.finished and run.record is None and len(run.history["loss"]) == 2
+    train(tmp_path)
+    assert_same(uninterrupted(), tmp_path, [[1, 2], [3, EPOCHS]])
+
+
+@pytest.mark.slow
+def test_checkpoints_and_record_are_written_while_no_other_process_may(tmp_path, monkeypatch):
+    held, alone = [], training.lock.alone
+
+    @contextlib.contextmanager
+    def watched(folder):
+        with alone(folder) as locked:
+            held.append(folder)
+            yield locked
+            assert records.path(ID, "ci", SEED, tmp_path).exists(), "not before the record"
+
+    monkeypatch.setattr(training.lock, "alone", watched)
+    train(tmp_path)
+    assert held == [checkpoint(tmp_path).parent]
+
+
+def test_the_accuracy_of_a_run_without_an_epoch_says_what_to_do():
+    run = training.Run(None, None, None, {"test_accuracy": [], "loss": []}, None, False)
+    with pytest.raises(CourseError, match="no epoch was completed: allow more minutes"):
+        _ = run.accuracy
 
 
 # --- protocols ------------------------------------------------------------------------------------

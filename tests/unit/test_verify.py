@@ -1,8 +1,10 @@
 import json
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import verify
+from safetensors.numpy import save_file
 
 from course_lib import experiments, records, settings
 
@@ -93,6 +95,37 @@ def test_a_wrong_record_is_named(folder, a_record, change, says):
     file.write_text(json.dumps(a_record | change))
     (fault,) = verify.check_records(folder)[1]
     assert says in fault
+
+
+@pytest.fixture
+def weights(folder, a_record, monkeypatch):
+    """A file of weights beside the record of the full run that they come from."""
+    monkeypatch.setattr(settings, "WEIGHTS_DIR", folder / "weights")
+    full = records.path("squeezenet/bn", "full", 0)
+    full.write_text(json.dumps(a_record))
+    file = settings.weights_of("squeezenet/bn")
+    file.parent.mkdir(parents=True)
+    save_file({"w": np.ones(5, np.float16)}, file, {"config_hash": a_record["config_hash"]})
+    return file
+
+
+def test_weights_beside_the_record_of_their_run_pass(weights, folder):
+    assert verify.check_weights(folder / "weights") == (1, [])
+    assert verify.check_weights(folder / "none") == (0, [])
+
+
+def test_weights_of_another_run_or_of_none_are_named(weights, folder):
+    save_file({"w": np.ones(5, np.float16)}, weights, {"config_hash": "another"})
+    (fault,) = verify.check_weights(folder / "weights")[1]
+    assert "squeezenet/bn: not those of its full run" in fault
+    records.path("squeezenet/bn", "full", 0).unlink()
+    assert len(verify.check_weights(folder / "weights")[1]) == 1
+
+
+def test_all_weights_together_stay_small(weights, folder, monkeypatch):
+    monkeypatch.setattr(verify, "ALL_WEIGHTS", 10)
+    (fault,) = verify.check_weights(folder / "weights")[1]
+    assert "more than 10" in fault
 
 
 def test_records_of_one_table_saw_the_same_images(folder, a_record):
