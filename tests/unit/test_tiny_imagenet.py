@@ -563,6 +563,8 @@ def running(pid):
 @pytest.mark.parametrize(("number", "left"), [(signal.SIGKILL, True), (signal.SIGINT, False)])
 def test_workers_end_with_their_parent(data, number, left):
     process = run(
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "t.FEW, t.BLOCK = 0, 5\n"
         "class Bar(t.tqdm):\n"
         "    def update(self, n):\n"
@@ -575,7 +577,7 @@ def test_workers_end_with_their_parent(data, number, left):
         workers = children(process.pid)
         assert len(workers) >= min(2, os.cpu_count())
         os.kill(process.pid, number)
-        process.communicate(timeout=180)
+        process.communicate(timeout=60)
         assert any(n.startswith(".tiny-imagenet-") for n in tree(data)) == left
     finally:
         process.kill()
