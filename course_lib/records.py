@@ -215,7 +215,7 @@ def spread(values: list[float]) -> str:
     """`mean ± standard deviation`; one value alone has no deviation."""
     if not values:
         return "not recorded yet"
-    deviation = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+    deviation = f"\xa0±\xa0{stdev(values):.2f}" if len(values) > 1 else ""  # never two lines
     return f"{mean(values):.2f}{deviation}"
 
 

@@ -35,7 +35,7 @@ def test_smoke_tests_are_never_taken_for_results(publish):
 
 @pytest.mark.parametrize(
     "values, said",
-    [([], "not recorded yet"), ([50.0], "50.00"), ([48.0, 50.0, 52.0], "50.00 ± 2.00")],
+    [([], "not recorded yet"), ([50.0], "50.00"), ([48.0, 50.0, 52.0], "50.00\xa0±\xa02.00")],
 )
 def test_spread(values, said):
     assert records.spread(values) == said
@@ -46,7 +46,10 @@ def test_table_shows_every_experiment_and_says_what_is_not_recorded(publish):
     table = records.table()
     assert list(table.index) == experiments.ids()
     bn, plain = table.loc["squeezenet/bn"], table.loc["squeezenet/plain"]
-    assert (bn["last epoch, %"], bn["best epoch, %"]) == ("50.00 ± 10.00", "51.00 ± 10.00")
+    assert (bn["last epoch, %"], bn["best epoch, %"]) == (
+        "50.00\xa0±\xa010.00",
+        "51.00\xa0±\xa010.00",
+    )
     assert (bn["seeds"], bn["profile"], bn["parameters"]) == (3, "quick", "741,088")
     assert plain["last epoch, %"] == plain["best epoch, %"] == "not recorded yet"
     assert plain["seeds"] == 0
