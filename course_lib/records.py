@@ -36,13 +36,13 @@ FIELDS = {
     "final": dict,  # of the last epoch
     "best": dict,  # of the epoch that choosing on the test set would have taken
 }
+CURVES = ("loss", "accuracy", "test_loss", "test_accuracy", "learning_rate")
+VALIDATION = ("validation_loss", "validation_accuracy")  # where images are held out for it
+
 # Multiply-accumulates a second in training on two laptop cores: for a first guess of the time,
 # until the experiment has a record of its own.
 GUESS = 20e9
 CLASSES_AND_IMAGES = {"cifar10": (10, 5_000), "tiny-imagenet": (200, 450)}  # of each class
-
-CURVES = ("loss", "accuracy", "test_loss", "test_accuracy", "learning_rate")
-VALIDATION = ("validation_loss", "validation_accuracy")  # where images are held out for it
 
 
 def configuration(experiment, profile, **changes) -> dict:

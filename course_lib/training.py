@@ -149,8 +149,8 @@ def run(
             raise CourseError(f"{checkpoint} holds no finished run: run the experiment first")
         if todo:
             keep = own.Keep(state, checkpoint, deadline, experiment.keep_every)
-            epochs = config["epochs"]
-            _fit(model, experiment, data, standards, seed, epochs, keep, on_device, callbacks)
+            last = config["epochs"]
+            _fit(model, experiment, data, standards, seed, last, keep, on_device, callbacks)
         record = None
         if ended() and not live:
             with contextlib.suppress(CourseError):  # it says when and where the run was made

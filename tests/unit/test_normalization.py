@@ -56,6 +56,12 @@ def test_a_step_changes_what_a_step_of_keras_changes(shape, options):
     np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), **near)
 
 
+def test_a_small_epsilon_counts_in_full():
+    theirs, ours = pair((6, 6, 5))
+    x = RNG.normal(0, 1e-3, (4, 6, 6, 5)).astype("float32")  # a variance below epsilon, 1e-5
+    np.testing.assert_allclose(passed(ours, x), passed(theirs, x), rtol=1e-4, atol=1e-5)
+
+
 def test_frozen_it_uses_and_keeps_its_moving_statistics():
     theirs, ours = pair((6, 6, 5))
     x = RNG.normal(3, 2, (4, 6, 6, 5)).astype("float32")
