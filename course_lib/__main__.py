@@ -3,17 +3,11 @@
 import argparse
 import importlib
 import json
-import os
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from course_lib import datasets, experiments, records, settings
+from course_lib import datasets, experiments, recording, records, settings
 from course_lib.settings import CourseError
-
-MOST_WEIGHTS = 8e6  # bytes of a published file of weights
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,14 +32,16 @@ def parser() -> Parser:
 
     run = commands.add_parser("run", help="train, evaluate, record; resumes what was interrupted")
     run.add_argument("ids", nargs="+", metavar="ID")
-    run.add_argument("--profile", help="quick (default), ci or full")
+    run.add_argument("--profile", help="quick (default), ci, tenth or full")
     run.add_argument("--seeds", nargs="+", metavar="N", help="default: COURSE_SEED, else 0")
     run.add_argument("--jobs", default="1", metavar="N", help="runs side by side (default 1)")
     run.add_argument("--minutes", metavar="M", help="stop in time, with a checkpoint")
     run.add_argument("--publish", action="store_true", help="write to data/records, data/weights")
     run.add_argument("--again", action="store_true", help="run what others have published, too")
     by_hand(run)
-    run.add_argument("--precision", default="float32", help="or mixed_bfloat16, mixed_float16")
+    run.add_argument("--precision", help="float32, mixed_bfloat16 or mixed_float16")
+    run.add_argument("--threads", default="1", metavar="N", help="of one operation (default 1); "
+                     "their number changes the digits of a result")  # fmt: skip
 
     prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
     prepare.add_argument("dataset")
@@ -70,7 +66,7 @@ def describe(experiment) -> dict:
         "source": reported.source if reported else None,
         "records": [
             {"profile": p, "seeds": [r["seed"] for r in found], "final": records.percent(found)}
-            for p in ("full", "quick")
+            for p in settings.RECORDED
             if (found := records.load(experiment, p))
         ],
     }
@@ -108,7 +104,7 @@ def show(args) -> None:
         seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
         from course_lib import evaluation
 
-        run = evaluation.saved(experiment, profile, seed, restarts_of(args))
+        run = evaluation.saved(experiment, profile, seed, recording.restarts_of(args))
         print(evaluation.report(experiment, *run))
         return
     from course_lib import counting  # the layer table needs Keras, from here on
@@ -128,145 +124,6 @@ def show(args) -> None:
     print(f"{'total':62}{counts.total:>12,}{experiment.macs:>14,}")
 
 
-def run(args) -> None:
-    for id in args.ids:
-        experiments.get(id)  # before anything else is said or done
-    profile = settings.profile(args.profile)
-    seeds = [settings.seed_from(s, "--seeds") for s in args.seeds or [settings.seed()]]
-    jobs = settings.whole_number(args.jobs, "--jobs", least=1)
-    minutes = settings.positive(args.minutes, "--minutes") if args.minutes is not None else None
-    restarts = restarts_of(args)
-    if args.publish and (profile.name == "ci" or restarts or args.again):
-        raise CourseError("what is drawn, restarted by hand or run --again is not published")
-    runs = [(id, seed) for seed in seeds for id in args.ids]  # one seed of each first
-    runs = [(experiments.get(id), seed) for id, seed in dict.fromkeys(runs)]
-    todo = [r for r in runs if not recorded(*r, profile, args, restarts)]
-    if len(runs) > len(todo):
-        print(f"{len(runs) - len(todo)} of {len(runs)} recorded already")
-    if not todo:
-        return
-    from course_lib.progress import duration
-
-    seconds, known = zip(*(records.expected_seconds(e, profile) for e, _ in todo), strict=True)
-    source = "on the machine of earlier records" if all(known) else "at a first guess"
-    print(f"{len(todo)} to run, about {duration(sum(seconds) / jobs)} {source}")
-    settings.writable(settings.runs_dir())
-    deadline = time.monotonic() + 60 * minutes if minutes else None
-
-    def attempt(job) -> bool | None:
-        """Is it finished? None if it failed: those after it are run all the same."""
-        minutes = (deadline - time.monotonic()) / 60 if deadline else None
-        if deadline and minutes <= 0:
-            return False
-        try:
-            return (one if jobs == 1 else in_a_process)(*job, profile, minutes, args, restarts)
-        except CourseError as error:
-            if len(todo) == 1:
-                raise
-            print(f"course_lib: {job[0].id}, seed {job[1]}: {error}", file=sys.stderr)
-
-    if jobs == 1:
-        results = list(map(attempt, todo))
-    else:
-        with ThreadPoolExecutor(jobs) as pool:
-            results = list(pool.map(attempt, todo))
-    if None in results:
-        failed = [f"{e.id} seed {s}" for (e, s), r in zip(todo, results, strict=True) if r is None]
-        raise CourseError(f"failed: {', '.join(failed)}; what went wrong stands above")
-    if not all(results):
-        again = "python -m course_lib run " + " ".join(sys.argv[2:])
-        print(f"{results.count(False)} not finished; to go on, run again:\n  {again}")
-
-
-def restarts_of(args) -> tuple[tuple[int, float], ...]:
-    """(epoch, learning rate) of each restart by hand, from the words of the call."""
-    epochs, rates = args.from_epoch or [], args.learning_rate or []
-    epochs = [settings.whole_number(e, "--from-epoch", least=1) for e in epochs]
-    rates = [settings.positive(r, "--learning-rate") for r in rates]
-    if len(epochs) != len(rates) or epochs != sorted(set(epochs)):
-        raise CourseError("--from-epoch and --learning-rate go together, in the order of epochs")
-    return tuple(zip(epochs, rates, strict=True))
-
-
-def recorded(experiment, seed, profile, args, restarts=()) -> bool:
-    """Is that run recorded? With --publish, a finished local record is published on the way; with
-    --again, only your own record counts."""
-    publish = args.publish
-    if publish and has_weights(experiment, profile, seed, args):
-        from course_lib import checkpoints
-
-        wanted = records.digest(records.configuration(experiment, profile))
-        if checkpoints.weights_hash(settings.weights_of(experiment.id)) != wanted:
-            return False  # where the run's checkpoint is there, nothing is trained again
-    place = experiment.id, profile.name, seed
-    published = records.path(*place, None, restarts, args.precision)
-    local = records.path(*place, settings.runs_dir(), restarts, args.precision)
-    for file in (local,) if args.again else (published, local):
-        try:
-            record = records.read(file)
-        except CourseError as error:
-            if file.exists():
-                print(f"{error}: recording it anew")
-            continue
-        if file == local and publish:
-            print(records.write(record))
-        elif file == local:
-            print(file)
-        return True
-    return False
-
-
-def has_weights(experiment, profile, seed: int, args) -> bool:
-    """Does such a run, when it is published, carry its weights?"""
-    small = 2 * experiment.parameters.total <= MOST_WEIGHTS
-    return profile.name == "full" and seed == 0 and args.precision == "float32" and small
-
-
-def one(experiment, seed, profile, minutes, args, restarts) -> bool:
-    """Run and record one experiment; False if time ran out before it was finished."""
-    from course_lib import checkpoints, training
-
-    folder = settings.runs_dir()
-    result = training.run(
-        experiment,
-        profile=profile.name,
-        seed=seed,
-        folder=folder,
-        minutes=minutes,
-        restarts=restarts,
-        precision=args.precision,
-    )
-    if result.finished:
-        if args.publish:
-            print(records.write(result.record))
-            if has_weights(experiment, profile, seed, args):
-                file = settings.weights_of(experiment.id)
-                print(checkpoints.save_weights(result.model, file, result.record["config_hash"]))
-        else:
-            print(records.path_of(result.record, folder))
-    elif not result.history["loss"]:
-        print(f"{experiment.id}: not even one epoch was completed in that time; allow more minutes")
-    return result.finished
-
-
-def in_a_process(experiment, seed, profile, minutes, args, restarts) -> bool | None:
-    """The same in a process of its own, so that several run side by side; None if it failed."""
-    command = [sys.executable, "-m", "course_lib", "run", experiment.id, "--seeds", str(seed)]
-    command += ["--profile", profile.name] + (["--publish"] if args.publish else [])
-    command += ["--minutes", f"{max(minutes, 0.01):.2f}"] if minutes else []
-    command += ["--precision", args.precision] + (["--again"] if args.again else [])
-    if restarts:
-        epochs, rates = zip(*restarts, strict=True)
-        command += ["--from-epoch", *map(str, epochs), "--learning-rate", *map(str, rates)]
-    # Processes that share the cores are fastest with their share of threads each.
-    threads = str(max(1, (os.cpu_count() or 1) // int(args.jobs)))
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
-    environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share one card, too
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
-    print(done.stdout.strip().splitlines()[-1] if done.stdout.strip() else "", flush=True)
-    return "to go on, run again" not in done.stdout if done.returncode == 0 else None
-
-
 def prepare(args) -> None:
     if args.dataset not in datasets.NAMES:
         raise settings.nearest(args.dataset, datasets.NAMES, "data set")
@@ -280,7 +137,8 @@ def prepare(args) -> None:
 def main() -> int:
     try:
         args = parser().parse_args()
-        {"list": list_, "show": show, "run": run, "prepare": prepare}[args.command](args)
+        do = {"list": list_, "show": show, "run": recording.run, "prepare": prepare}[args.command]
+        return do(args) or 0
     except CourseError as error:
         print("course_lib:", *str(error).split(), file=sys.stderr)  # one line, whatever it quotes
         return 2

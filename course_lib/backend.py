@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib import settings
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # What the start-up lines are about; a line with none of these is shown.
@@ -44,7 +46,21 @@ with _without_startup_lines():
     # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
     keras.ops.convert_to_tensor(0.0)
 
-__all__ = ["SeedSteps", "hardware", "keras", "layers", "seed_everything", "versions"]
+BFLOAT16 = ("amx_bf16", "avx512_bf16")
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", *BFLOAT16)
+
+__all__ = [
+    "SeedSteps",
+    "circumstances",
+    "hardware",
+    "keras",
+    "layers",
+    "policy",
+    "precision",
+    "seed_everything",
+    "threads",
+    "versions",
+]
 
 
 def seed_everything(seed: int) -> None:
@@ -86,18 +102,76 @@ def versions() -> dict[str, str]:
     return found
 
 
-def hardware() -> dict:
-    """Processor, cores and accelerators."""
-    processor = platform.processor() or platform.machine()
+@contextlib.contextmanager
+def policy(name: str):
+    """Layers that are made inside compute under that dtype policy of Keras."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def threads() -> int:
+    """How many threads one operation uses on the processor."""
+    name = keras.backend.backend()
+    if name == "torch":
+        import torch
+
+        return torch.get_num_threads()
+    chosen = 0
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    return chosen or int(os.environ.get(settings.THREADS[name], 0)) or settings.cores()
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first processor; empty where it does not say."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
+    except OSError:
+        return ""
+    return next((x.split(":")[1].strip() for x in lines if x.split("\t")[0] == field), "")
+
+
+def instructions() -> list[str]:
+    """Of the instruction sets that decide which kernels compute, those of the processor."""
+    return sorted(set(INSTRUCTIONS) & set(_cpuinfo("flags").split()))
+
+
+def precision(wanted: tuple[str, ...]) -> str:
+    """The first of these dtype policies that is worth while here: bfloat16 where there is a unit
+    for it, in the processor or in an accelerator."""
+    units = set(BFLOAT16) & set(instructions()) or hardware()["accelerators"]
+    return next(name for name in wanted if units or "bfloat16" not in name)
+
+
+def hardware() -> dict:
+    """Processor and its instruction sets, cores and accelerators."""
+    processor = _cpuinfo("model name") or platform.processor() or platform.machine()
     if keras.backend.backend() == "torch":  # Keras lists its devices on the other two only
         import torch
 
         devices = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     else:
         devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
-    return {"processor": processor, "cores": os.cpu_count(), "accelerators": devices}
+    return {
+        "processor": processor,
+        "instructions": instructions(),
+        "cores": settings.cores(),
+        "accelerators": devices,
+    }
+
+
+def circumstances() -> dict:
+    """What decides the digits of a result beside what the run is, and so must stay to its end."""
+    return {
+        "code": settings.code(),
+        "commit": settings.commit(),
+        "versions": versions(),
+        "threads": threads(),
+        "hardware": hardware(),
+    }

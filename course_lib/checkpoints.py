@@ -47,8 +47,11 @@ def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
                 shutil.copyfile(part, copy)
 
 
-def load(model, folder: Path, config_hash: str) -> dict | None:
-    """Restore the newest whole checkpoint of that configuration; its state, or None if none."""
+def load(model, folder: Path, run: dict) -> dict | None:
+    """Restore the newest whole checkpoint in `folder`; its state, or None if there is none.
+
+    run: whose it must be, as `state["run"]` names it; another's is a CourseError.
+    """
     for name in (NEWEST, BEFORE):
         if not (folder / name).exists():
             continue
@@ -56,27 +59,52 @@ def load(model, folder: Path, config_hash: str) -> dict | None:
         if found is None:
             print(f"{folder / name} is damaged; going back to the one before it")
             (folder / name).unlink()  # or saving would put it in the place of the whole one
-        elif _restore(model, *found, config_hash):
-            return found[0]
+            continue
+        if differs := _differs(model, *found, run):
+            raise CourseError(
+                f"{folder} holds another run (differs in {', '.join(differs)}): delete it, or "
+                "choose another COURSE_RUNS_DIR"
+            )
+        _restore(model, found[1])
+        return found[0]
     return None
 
 
-def restart(model, folder: Path, config_hash: str, epoch: int, learning_rate: float) -> dict:
+def restart(model, folder: Path, run: dict, epoch: int, learning_rate: float) -> dict:
     """Restore the checkpoint after `epoch` epochs; its state, with the restart noted in it."""
     file = kept(folder, epoch)
     found = _read(file) if file.exists() else None
-    if found is None or not _restore(model, *found, config_hash):
+    if found is None or _differs(model, *found, run):
         read = {f: _read(f) for f in folder.glob("epoch-*.npz") if f != file}
-        good = [f for f, found in read.items() if found and found[0]["config_hash"] == config_hash]
+        good = [f for f, found in read.items() if found and not _differs(model, *found, run)]
         whole = sorted(int(f.stem.removeprefix("epoch-")) for f in good)
         there = f"there are those after {', '.join(map(str, whole))}" if whole else "there are none"
         raise CourseError(f"no checkpoint after epoch {epoch} of this run in {folder}: {there}")
+    _restore(model, found[1])
     state = found[0]
     return {
         **state,
         "stopped_early": False,
         "restarts": [*state.get("restarts", []), [epoch, learning_rate]],
     }
+
+
+def goes_on(then: dict, now: dict, folder: Path | None) -> None:
+    """A CourseError if a run would go on under other circumstances than it began (see
+    `backend.circumstances`). The commit may move as long as the library's code stays."""
+    differs = [name for name in now if name != "commit" and then.get(name) != now[name]]
+    if differs:
+        words = {
+            "code": f"the code of commit {then['commit']}",
+            "versions": ", ".join(f"{k} {v}" for k, v in then["versions"].items()),
+            "threads": f"{then['threads']} threads",
+            "hardware": f"a processor {then['hardware']['processor']}",
+        }
+        raise CourseError(
+            f"{folder} was begun with {' and '.join(words[name] for name in differs)}, which is "
+            "not what is here, and a run ends as it began: finish it there, or delete that folder "
+            "and begin anew"
+        )
 
 
 def _read(file: Path) -> tuple[dict, list] | None:
@@ -87,27 +115,29 @@ def _read(file: Path) -> tuple[dict, list] | None:
         raise CourseError(f"cannot read {file}: {error.strerror}") from error
     try:
         with np.load(io.BytesIO(whole)) as arrays:
-            state = {"config_hash": None, **json.loads(str(arrays["state"]))}
+            state = {"run": None, **json.loads(str(arrays["state"]))}
             return state, [arrays[f"v{k}"] for k in range(len(arrays.files) - 1)]
     except Exception:  # zipfile and NumPy raise a dozen types, by the byte that is damaged
         return None
 
 
-def _restore(model, state: dict, arrays: list, config_hash: str) -> bool:
-    """Set the model's variables, if the checkpoint is of this configuration and this network."""
-    variables = _variables(model)
-    fits = [v.shape for v in variables] == [a.shape for a in arrays]
-    if state["config_hash"] != config_hash or not fits:
-        return False  # of another version of the experiment
-    for variable, array in zip(variables, arrays, strict=True):
+def _differs(model, state: dict, arrays: list, run: dict) -> list[str]:
+    """In what a checkpoint is not of that run, in words; empty where it is."""
+    theirs = state["run"] if isinstance(state["run"], dict) else {}
+    odd = [name for name in {**run, **theirs} if theirs.get(name) != run.get(name)]
+    shapes = [v.shape for v in _variables(model)] == [a.shape for a in arrays]
+    return odd or ([] if shapes else ["the shapes of its weights"])
+
+
+def _restore(model, arrays: list) -> None:
+    for variable, array in zip(_variables(model), arrays, strict=True):
         variable.assign(array)
-    return True
 
 
-def save_weights(model, file: Path, config_hash: str = "") -> Path:
+def save_weights(model, file: Path, source: dict[str, str] | None = None) -> Path:
     """Write the weights as float16 safetensors: half the size, and no code inside.
 
-    config_hash: of the run that they come from; it is stored with them.
+    source: names of the run that they come from, stored with them.
     """
     from safetensors.numpy import save
 
@@ -117,19 +147,19 @@ def save_weights(model, file: Path, config_hash: str = "") -> Path:
         raise CourseError(f"{large[0]} is too large for float16: not written to {file}")
     arrays = {k: a.astype(np.float16) for k, a in exact.items()}
     with settings.whole_file(file) as part:
-        part.write_bytes(save(arrays, {"config_hash": config_hash}))
+        part.write_bytes(save(arrays, source or {}))
     return file
 
 
-def weights_hash(file: Path) -> str | None:
-    """The `config_hash` that stands in a file of `save_weights`; None for no or another file."""
+def weights_source(file: Path) -> dict[str, str]:
+    """The `source` that stands in a file of `save_weights`; empty for no or another file."""
     from safetensors import safe_open
 
     try:
         with safe_open(file, "np") as weights:
-            return (weights.metadata() or {}).get("config_hash")
+            return weights.metadata() or {}
     except Exception:  # a missing file, or safetensors' own type for a damaged one
-        return None
+        return {}
 
 
 def load_weights(model, file: Path) -> None:

@@ -112,13 +112,19 @@ def saved(experiment, profile: str, seed: int, restarts=()):
         if record["backend"] != keras.backend.backend():
             raise CourseError(f"{file} was made with KERAS_BACKEND={record['backend']}: set it")
         run = training.run(
-            experiment, profile=profile, seed=seed, folder=folder, restarts=restarts, train=False
+            experiment,
+            profile=profile,
+            seed=seed,
+            folder=folder,
+            restarts=restarts,
+            precision=record["precision"],
+            train=False,
         )
         return run.model, run.data
     weights = settings.weights_of(experiment.id)
-    full = records.digest(records.configuration(experiment, settings.PROFILES["full"]))
-    asked = profile == "full" and seed == 0 and not restarts
-    if asked and checkpoints.weights_hash(weights) == full:
+    asked = records.configuration(experiment, settings.profile(profile))
+    source = checkpoints.weights_source(weights)
+    if seed == 0 and not restarts and source.get("config_hash") == records.digest(asked):
         model = experiment.build()
         checkpoints.load_weights(model, weights)
         return model, feeding.take(datasets.load(experiment.dataset), experiment)

@@ -1,6 +1,11 @@
 """Learning rates as functions of the epoch, counted from 0."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+
+def shortened(epochs: int, by: int) -> int:
+    """`epochs` / `by` to the nearest whole number; a half goes up."""
+    return (2 * epochs + by) // (2 * by)
 
 
 @dataclass(frozen=True)
@@ -15,8 +20,14 @@ class Steps:
     late: int = 0
 
     def __call__(self, epoch: int) -> float:
-        starts = [(start + self.late if start else 0, rate) for start, rate in self.rates]
-        return [rate for start, rate in starts if epoch >= start][-1]
+        return [rate for start, rate in self._starts() if epoch >= start][-1]
+
+    def _starts(self) -> list[tuple[int, float]]:
+        return [(start + self.late if start else 0, rate) for start, rate in self.rates]
+
+    def divided(self, by: int) -> "Steps":
+        """The same stairs in a `by`-th of the epochs; a lateness goes into the drops."""
+        return Steps(tuple((shortened(start, by), rate) for start, rate in self._starts()))
 
     def __str__(self) -> str:
         late = ", every drop an epoch late" if self.late else ""
@@ -36,6 +47,10 @@ class Polynomial:
 
     def __call__(self, epoch: int) -> float:
         return self.rate * (1 - epoch / self.epochs) ** self.power
+
+    def divided(self, by: int) -> "Polynomial":
+        """The same curve over a `by`-th of the epochs."""
+        return replace(self, epochs=shortened(self.epochs, by))
 
     def __str__(self) -> str:
         return f"{self.rate:g} · (1 - epoch / {self.epochs})^{self.power:g}"

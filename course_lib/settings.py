@@ -2,7 +2,7 @@
 
 | variable          | meaning                          | default                      |
 |-------------------|----------------------------------|------------------------------|
-| COURSE_PROFILE    | `quick`, `ci` or `full`          | `quick`                      |
+| COURSE_PROFILE    | `quick`, `ci`, `tenth` or `full` | `quick`                      |
 | COURSE_SEED       | a whole number from 0            | 0                            |
 | COURSE_DATA_DIR   | where data sets are kept         | `data/cache`, not committed  |
 | COURSE_RUNS_DIR   | local runs and their checkpoints | `data/runs`, not committed   |
@@ -10,6 +10,7 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -20,6 +21,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS_DIR = ROOT / "data" / "records"
 WEIGHTS_DIR = ROOT / "data" / "weights"
+
+
+# The variable that each library reads for the number of its threads. (TensorFlow has a second
+# one for operations side by side, which changes the time and not the result.)
+THREADS = {
+    "tensorflow": "TF_NUM_INTRAOP_THREADS",
+    "tensorflow, side by side": "TF_NUM_INTEROP_THREADS",
+    "torch": "OMP_NUM_THREADS",
+    "jax": "NPROC",
+}
 
 
 class CourseError(Exception):
@@ -34,6 +45,9 @@ class Profile:
     images: training images at most, stratified by class; None takes all.
     test_images: test images at most, stratified likewise; None takes all.
     epochs: the protocol's first epochs that are run; None runs all of them.
+    divide: by this every epoch number of the protocol is divided, see `experiments.divided`.
+    precisions: Keras' dtype policies of its runs, the first where the processor computes in it;
+        runs in any other have files of their own and stand in no table.
     says: what a page tells its reader about what it shows.
     """
 
@@ -43,6 +57,8 @@ class Profile:
     images: int | None = None
     test_images: int | None = None
     epochs: int | None = None
+    divide: int = 1
+    precisions: tuple[str, ...] = ("float32",)
 
 
 _PROFILES = (
@@ -63,9 +79,19 @@ _PROFILES = (
         test_images=500,
         epochs=2,
     ),
+    # In float32 where the processor has no unit for bfloat16: that changes results by less than
+    # seeds do (book/records.md), and a table takes either.
+    Profile(
+        "tenth",
+        "real photographs, all of them, and a tenth of the article's epochs",
+        divide=10,
+        precisions=("mixed_bfloat16", "float32"),
+    ),
     Profile("full", "real photographs and the whole protocol of the article"),
 )
 PROFILES = {profile.name: profile for profile in _PROFILES}
+# Those whose runs are published and stand in tables, from the most evidence to the least.
+RECORDED = ("full", "tenth", "quick")
 
 
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:
@@ -133,6 +159,21 @@ def runs_dir() -> Path:
     return _folder("COURSE_RUNS_DIR", "runs")
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def use_threads(count: int) -> None:
+    """Let one operation use `count` threads; before this process first computes.
+
+    Their number decides how sums are split and with that, by rounding, the result of a run.
+    """
+    os.environ |= {name: str(count) for name in THREADS.values()}
+
+
 @contextlib.contextmanager
 def whole_file(
     target: Path, remedy="make room or choose another folder", previous: Path | None = None
@@ -162,6 +203,21 @@ def whole_file(
 def weights_of(id: str) -> Path:
     """The file of an experiment's published weights."""
     return WEIGHTS_DIR / f"{id}.safetensors"
+
+
+@functools.cache
+def code() -> str:
+    """SHA-256 of the course's code when this process first asked: what a checkpoint was made by.
+
+    Unlike a commit it is there without git, and a change of the book leaves it as it is.
+    """
+    folder = Path(__file__).parent
+    files = sorted(f for f in folder.rglob("*") if f.suffix in (".py", ".toml"))
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.relative_to(folder).as_posix()}\n".encode())
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
 
 
 @functools.cache

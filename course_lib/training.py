@@ -9,9 +9,19 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from course_lib import (
+    backend,
+    checkpoints,
+    datasets,
+    experiments,
+    feeding,
+    graph,
+    lock,
+    records,
+    settings,
+)
 from course_lib import callbacks as own
-from course_lib import checkpoints, datasets, experiments, feeding, lock, records, settings
-from course_lib.backend import SeedSteps, hardware, keras, seed_everything, versions
+from course_lib.backend import SeedSteps, keras, seed_everything
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
@@ -48,7 +58,8 @@ def compiled(experiment, *, wrap=None, **changes):
     model.compile(
         _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
         loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        # The loss contains the penalty of weight decay; the cross-entropy by itself does not.
+        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
     )
     return model
 
@@ -70,7 +81,7 @@ def run(
     folder=None,
     minutes=None,
     restarts=(),
-    precision="float32",
+    precision=None,
     on_device=None,
     train=True,
     callbacks=(),
@@ -87,7 +98,7 @@ def run(
     restarts: ((epoch, learning rate), ...): go back to the checkpoint after that many epochs and
         train on at this rate. Such a run has checkpoints and a record of its own beside those of
         the run that it leaves.
-    precision: a Keras dtype policy, of records.PRECISIONS.
+    precision: a Keras dtype policy, of records.PRECISIONS; None: the profile's.
     on_device: images stay on the accelerator, many steps are one call; None: where JAX has one.
     train: False restores a finished run and raises a CourseError where there is none.
     callbacks: further Keras callbacks that look on, `keras.callbacks.TensorBoard("logs")`. A run
@@ -97,44 +108,53 @@ def run(
     experiment = experiments.get(experiment) if isinstance(experiment, str) else experiment
     profile = settings.profile(profile)
     seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
-    settings.commit()  # of the code that is running, whatever is committed meanwhile
     live = bool(changes or data or images or test_images or epochs)
     live = live or experiment != experiments.get(experiment.id)
     if live and folder:
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
     if restarts and not folder:
         raise CourseError("a run starts again from a checkpoint: name its `folder`")
+    if precision is None:
+        precision = backend.precision(profile.precisions)
     place = experiment.id, profile.name, seed, folder
     file = records.path(*place, restarts, precision)
     # The budget of the `ci` profile is smaller than any live cell asks for.
     budget = {"images": images, "test_images": test_images, "epochs": epochs}
     budget = {} if profile.name == "ci" else budget
     config = records.configuration(experiment, profile, **budget)
+    protocol = experiment.divided(profile.divide)
     deadline = time.monotonic() + 60 * minutes if minutes else None
     if restarts and restarts[-1][0] >= config["epochs"]:
         raise CourseError(f"nothing follows epoch {restarts[-1][0]} of {config['epochs']}")
 
+    here = backend.circumstances()
+    network = "" if live else graph.of(experiment)
     data = data or datasets.load(config["data"])
     data = feeding.take(data, experiment, config["images"], config["test_images"])
     standards = feeding.standards(experiment, data.x_train)
-    seed_everything(seed)
     if on_device is None:
-        on_device = keras.backend.backend() == "jax" and bool(hardware()["accelerators"])
+        on_device = keras.backend.backend() == "jax" and bool(here["hardware"]["accelerators"])
     wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
-    before = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy(precision)
+    seed_everything(seed)
+    with backend.policy(precision):
         model = compiled(experiment, wrap=wrap, **changes)
-    finally:
-        keras.config.set_dtype_policy(before)
-    more = records.VALIDATION if data.x_val is not None else ()
     state = {
-        # Another backend's checkpoint is not continued: it draws and rounds otherwise.
-        "config_hash": f"{records.digest(config)} {keras.backend.backend()} {precision}",
-        "history": {curve: [] for curve in (*records.CURVES, *more)},
+        "run": {
+            "experiment": experiment.id,
+            "profile": profile.name,
+            "seed": seed,
+            "configuration": records.digest(config),
+            "network": network,
+            "backend": keras.backend.backend(),
+            "precision": precision,
+        },
+        "circumstances": here,
+        "history": {curve: [] for curve in records.CURVES},
         "seconds_per_epoch": [],
         "segments": [],
     }
+    if data.x_val is not None:
+        state["history"] |= {curve: [] for curve in records.VALIDATION}
     checkpoint = file.with_suffix("") if folder else None
 
     def ended() -> bool:
@@ -143,36 +163,34 @@ def run(
     # The same run in another process would write the same files.
     with lock.alone(settings.writable(checkpoint)) if folder else contextlib.nullcontext():
         if folder:
-            state |= _restored(model, place, restarts, precision, state["config_hash"])
+            state |= _restored(model, place, restarts, precision, state["run"])
         todo = not ended()
         if todo and not train:
             raise CourseError(f"{checkpoint} holds no finished run: run the experiment first")
         if todo:
-            keep = own.Keep(state, checkpoint, deadline, experiment.keep_every)
+            checkpoints.goes_on(state["circumstances"], here, checkpoint)
+            keep = own.Keep(state, checkpoint, deadline, protocol.keep_every)
             last = config["epochs"]
-            _fit(model, experiment, data, standards, seed, last, keep, on_device, callbacks)
+            _fit(model, protocol, data, standards, seed, last, keep, on_device, callbacks)
         record = None
         if ended() and not live:
             with contextlib.suppress(CourseError):  # it says when and where the run was made
                 record = records.read(file) if folder and not todo else None
             if record is None:
-                record = _record(experiment, profile, seed, config, data, state, precision)
+                record = _record(experiment, config, data, state)
                 if folder:
                     records.write(record, folder)
     return Run(experiment, model, data, state["history"], record, ended())
 
 
-def _restored(model, place, restarts, precision, config_hash) -> dict:
+def _restored(model, place, restarts, precision, run) -> dict:
     """The state of the run's newest checkpoint, or of the one to restart from; else empty."""
     checkpoint = records.path(*place, restarts, precision).with_suffix("")
     model.optimizer.build(model.trainable_variables)
-    found = checkpoints.load(model, checkpoint, config_hash)
+    found = checkpoints.load(model, checkpoint, run)
     if restarts and not found:
         left = records.path(*place, restarts[:-1], precision).with_suffix("")
-        found = checkpoints.restart(model, left, config_hash, *restarts[-1])
-    if not found and (checkpoint / checkpoints.NEWEST).exists():
-        other = f"{checkpoint} is of another backend or another version of the experiment"
-        raise CourseError(f"{other}: delete it, or choose another COURSE_RUNS_DIR")
+        found = checkpoints.restart(model, left, run, *restarts[-1])
     return found or {}
 
 
@@ -219,30 +237,35 @@ def _rate(experiment, state, epoch: int) -> float:
     return by_hand[-1] if by_hand else experiment.schedule(epoch)
 
 
-def _record(experiment, profile, seed, config, data, state, precision) -> dict:
+def _record(experiment, config, data, state) -> dict:
+    run, here = state["run"], state["circumstances"]
     optional = {
-        "precision": precision if precision != "float32" else None,
         "stopped_early": state.get("stopped_early") or None,
         "restarts": state.get("restarts"),
     }
     return {
         "schema": records.SCHEMA,
-        "experiment": experiment.id,
-        "profile": profile.name,
-        "seed": seed,
+        "experiment": run["experiment"],
+        "profile": run["profile"],
+        "seed": run["seed"],
         "config": config,
-        "config_hash": records.digest(config),
+        "config_hash": run["configuration"],
+        "network": run["network"],
         "data": {
             "name": data.name,
+            "content": data.content,
             "fingerprint": data.fingerprint(),
+            "order": data.order(),
             "images": len(data.x_train),
             "test_images": len(data.x_test),
         },
-        "commit": settings.commit(),
+        "commit": here["commit"],
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "backend": keras.backend.backend(),
-        "hardware": hardware(),
+        "versions": here["versions"],
+        "backend": run["backend"],
+        "precision": run["precision"],
+        "threads": here["threads"],
+        "hardware": here["hardware"],
         **{k: v for k, v in optional.items() if v is not None},
         "seconds_per_epoch": state["seconds_per_epoch"],
         "segments": state["segments"],

@@ -5,7 +5,6 @@ parent and what it changes; everything else it takes from there. Tables, caption
 line and notebooks read this one description.
 """
 
-import hashlib
 import importlib
 import json
 import tomllib
@@ -15,7 +14,7 @@ from typing import Any
 
 from course_lib import settings
 from course_lib.counting import Parameters
-from course_lib.schedules import Polynomial, Steps
+from course_lib.schedules import Polynomial, Steps, shortened
 
 # In the order in which the course meets them.
 FAMILIES = ("squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
@@ -37,7 +36,7 @@ class Experiment:
     id: str
     question: str
     builder: str  # "module.function" below course_lib.models
-    arguments: dict[str, Any]  # of the builder
+    arguments: dict[str, Any]  # of the builder, every one but its block
     parameters: Parameters  # exact; tests build every network to check them
     macs: int
     dataset: str
@@ -63,6 +62,7 @@ class Experiment:
     changes: tuple[str, ...] = ()  # the builder arguments and fields in which it may differ
     reported: Reported | None = None
     note: str = ""
+    weights: bool = False  # those of its seed 0 are published, while there is room for them
 
     def build(self, *, seed: int | None = None, **changes):
         """The Keras model. `changes` go to the builder: `build(block=my_block)`.
@@ -83,10 +83,25 @@ class Experiment:
         config["schedule"] = _options(self.schedule)
         return json.loads(json.dumps(config))
 
-    def hash(self) -> str:
-        """SHA-256 of the configuration: two experiments with the same hash are the same."""
-        text = json.dumps(self.configuration(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def divided(self, by: int) -> "Experiment":
+        """The same protocol in a `by`-th of its epochs: rounded, a half up, and at least one.
+
+        What counts epochs is divided: their number, the drops of the schedule or the length of
+        its decay, the patience of callbacks, the epochs between checkpoints that stay.
+        """
+        if by == 1:
+            return self
+        callbacks = [
+            {k: max(1, shortened(v, by)) if k == "patience" else v for k, v in callback.items()}
+            for callback in self.callbacks
+        ]
+        return replace(
+            self,
+            schedule=self.schedule.divided(by),
+            epochs=max(1, shortened(self.epochs, by)),
+            callbacks=tuple(callbacks),
+            keep_every=self.keep_every and max(1, shortened(self.keep_every, by)),
+        )
 
     def diff(self, other: "Experiment | str | None" = None) -> str:
         """What this experiment changes against `other` (default: its parent), in words."""
@@ -151,7 +166,7 @@ def _say(side: dict, other: dict, key: str) -> str:
 
 # What describes an experiment without deciding its result, and what follows from the rest.
 _WORDS = {"id", "question", "parent", "changes", "reported", "note", "parameters", "macs", "quick"}
-_WORDS |= {"keep_every"}
+_WORDS |= {"keep_every", "weights"}
 
 
 def _options(described) -> dict[str, Any]:
@@ -184,7 +199,8 @@ def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
     parent = known[entry["parent"]]
     changed = {**entry.pop("arguments", {})}
     changes = (*changed, *(k for k in entry if k not in _WORDS))
-    entry = {"reported": None, "note": "", "quick": None, "changes": changes, **entry}
+    own = {"reported": None, "note": "", "quick": None, "weights": False, "changes": changes}
+    entry = {**own, **entry}
     return replace(parent, id=id, arguments={**parent.arguments, **changed}, **entry)
 
 

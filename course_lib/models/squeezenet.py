@@ -55,7 +55,7 @@ def fire(x, squeeze, expand, *, conv, name, share=0.5):
 
 def squeezenet(
     *, block=fire, initializer="glorot_uniform", l2=0.0, bn=False, head_relu=True, conv10=True,
-    dropout=0.0, stride=2, pools=((1, 2), (4, 2), (8, 2)), bypass="none", squeeze_ratio=None,
+    dropout=0.0, stride=2, pools=((1, 2), (4, 2), (8, 2)), bypass="none", squeeze_ratio=0.0,
     share=0.5, width=1.0, classes=10, input_shape=(32, 32, 3),
 ):  # fmt: skip
     """SqueezeNet as a Keras model from standardised images to class probabilities.
@@ -74,7 +74,7 @@ def squeezenet(
     bypass: "none", "simple" (the identity is added around fire 3, 5, 7, 9) or "complex" (besides,
         a 1x1 convolution around fire 2, 4, 6, 8); paper, section 6. Another is a CourseError.
     squeeze_ratio: squeeze filters for each expand filter (paper, section 5.1), rounded, at least
-        one; None takes the numbers of table 1.
+        one; 0 takes the numbers of table 1.
     share: of 3x3 filters among the expand filters (section 5.2); a block other than `fire` is
         given it as a keyword when it is not a half.
     width: factor on the filters of conv1, squeeze and expand, rounded.
@@ -98,10 +98,7 @@ def squeezenet(
     for number, (squeeze, expand) in enumerate(FIRES, start=2):
         name, before = f"fire{number}", x
         expand = _scaled(expand, width)
-        if squeeze_ratio is None:
-            squeeze = _scaled(squeeze, width)
-        else:
-            squeeze = _scaled(2 * expand, squeeze_ratio)
+        squeeze = _scaled(*((2 * expand, squeeze_ratio) if squeeze_ratio else (squeeze, width)))
         x = block(x, squeeze, expand, conv=conv, name=name)
         if kind := BYPASSES[bypass].get(number):
             if kind == "convolution":

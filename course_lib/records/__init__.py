@@ -1,0 +1,55 @@
+"""A run record: what a run was, what it saw and what came out, as one JSON file.
+
+`data/records/<experiment>/<profile>-seed<seed>.json`. Figures in the book come from these files.
+`schema` says what they hold, `store` writes and reads them, `check` refuses what
+no run can have left, `results` makes tables and verdicts of them.
+"""
+
+from course_lib.records.check import check
+from course_lib.records.results import (
+    compare,
+    expected_seconds,
+    load,
+    percent,
+    provenance,
+    spread,
+    table,
+)
+from course_lib.records.schema import (
+    CURVES,
+    FIELDS,
+    PRECISIONS,
+    SCHEMA,
+    UNKNOWN,
+    VALIDATION,
+    configuration,
+    digest,
+    outcome,
+    path,
+    path_of,
+)
+from course_lib.records.store import read, write
+
+__all__ = [
+    "CURVES",
+    "FIELDS",
+    "PRECISIONS",
+    "SCHEMA",
+    "UNKNOWN",
+    "VALIDATION",
+    "check",
+    "compare",
+    "configuration",
+    "digest",
+    "expected_seconds",
+    "load",
+    "outcome",
+    "path",
+    "path_of",
+    "percent",
+    "provenance",
+    "read",
+    "spread",
+    "table",
+    "write",
+]

@@ -1,0 +1,141 @@
+"""What records say: means over seeds, tables, verdicts."""
+
+import contextlib
+from pathlib import Path
+from statistics import mean, stdev
+
+from course_lib import experiments, settings
+from course_lib.records.schema import configuration, path
+from course_lib.records.store import read
+from course_lib.settings import CourseError
+
+# Seeds on either side below which a comparison is not decided: two spread by chance alone.
+ENOUGH = 3
+
+# Multiply-accumulates a second in training on one core: for a first guess of the time, until the
+# experiment has a record of its own.
+GUESS = 10e9
+CLASSES_AND_IMAGES = {"cifar10": (10, 5_000), "tiny-imagenet": (200, 450)}  # of each class
+
+
+def load(id, profile: str | None = None, folder: Path | None = None) -> list[dict]:
+    """The records of an experiment, by seed. Without `profile`: of the one with most seeds, and
+    of several the one that goes further."""
+    id = experiments.get(getattr(id, "id", id)).id
+    found = []
+    for name in [profile] if profile else settings.RECORDED:
+        files = path(id, name, 0, folder).parent.glob(f"{name}-seed*.json")
+        files = [f for f in files if f.stem.removeprefix(f"{name}-seed").isdigit()]
+        if len(files) > len(found):
+            found = files
+    return sorted((read(f) for f in found), key=lambda r: r["seed"])
+
+
+def expected_seconds(experiment, profile) -> tuple[float, bool]:
+    """How long a run will take, and whether a record says so: the last one of that profile."""
+    with contextlib.suppress(CourseError, IndexError):
+        return sum(load(experiment, profile.name)[-1]["seconds_per_epoch"]), True
+    config = configuration(experiment, profile)
+    classes, images = CLASSES_AND_IMAGES.get(config["data"], (1, 0))  # what is drawn has a budget
+    images = config["images"] or (experiment.first_classes or classes) * images
+    return 3 * experiment.macs * images * config["epochs"] / GUESS, False
+
+
+def percent(records: list[dict], which: str = "final") -> list[float]:
+    """Test accuracies in percent, one per record."""
+    return [round(100 * r[which]["test_accuracy"], 4) for r in records]
+
+
+def spread(values: list[float]) -> str:
+    """`mean ± standard deviation`; one value alone has no deviation."""
+    if not values:
+        return "not recorded yet"
+    deviation = f"\xa0±\xa0{stdev(values):.2f}" if len(values) > 1 else ""  # never two lines
+    return f"{mean(values):.2f}{deviation}"
+
+
+def table(ids=None, profile: str | None = None):
+    """A pandas DataFrame with a row per experiment: the reported figure, and for each profile that
+    was recorded (or for the one that is named) the last and the best epoch over its seeds."""
+    import pandas as pd
+
+    rows, wanted = {}, list(map(experiments.get, ids or experiments.ids()))
+    names = [profile] if profile else list(reversed(settings.RECORDED))
+    runs = {(e.id, name): load(e, name) for e in wanted for name in names}
+    recorded = [name for name in names if any(runs[e.id, name] for e in wanted)] or names[:1]
+    for experiment in wanted:
+        row = rows[experiment.id] = {}
+        for name in recorded:
+            found = runs[experiment.id, name]
+            seeds = f" ({len(found)}\xa0seed{'s' * (len(found) > 1)})" if found else ""
+            row[f"{name}: last epoch, %"] = spread(percent(found)) + seeds
+            row[f"{name}: best epoch, %"] = spread(percent(found, "best"))
+        row["reported"] = experiment.reported.text if experiment.reported else "our control"
+        row["parameters"] = f"{experiment.parameters.total:,}"
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def provenance(ids=None):
+    """A pandas DataFrame: where and when each experiment was recorded, and how long it took."""
+    import pandas as pd
+
+    rows = []
+    for experiment in map(experiments.get, ids or experiments.ids()):
+        for profile in settings.RECORDED:
+            runs = load(experiment, profile)
+            hardware = [r["hardware"] for r in runs]
+            rows.append(
+                {
+                    "experiment": experiment.id,
+                    "profile": profile,
+                    "seeds": ", ".join(str(r["seed"]) for r in runs) or "not recorded yet",
+                    "seconds an epoch": ", ".join(
+                        f"{mean(r['seconds_per_epoch']):.0f}" for r in runs
+                    ),
+                    "hardware": _all(
+                        ", ".join(h["accelerators"]) or f"{h['processor']}, {h['cores']} cores"
+                        for h in hardware
+                    ),
+                    "backend": _all(f"{r['backend']} {r['versions'][r['backend']]}" for r in runs),
+                    "finished": _all(r["finished"][:10] for r in runs),
+                }
+            )
+    return pd.DataFrame(rows).set_index("experiment")
+
+
+def _all(values) -> str:
+    """The different values, each once, in their order."""
+    return "; ".join(dict.fromkeys(values))
+
+
+def compare(a, b, profile: str | None = None) -> str:
+    """Does `a` beat `b`? One sentence by a stated rule: Welch's 95 % interval of the difference
+    of the mean final test accuracies, where each side has at least three seeds.
+
+    profile: by default the one in which the side with fewer seeds has most.
+    """
+    names = [experiments.get(getattr(x, "id", x)).id for x in (a, b)]
+    sides = {p: [load(x, p) for x in names] for p in ([profile] if profile else settings.RECORDED)}
+    profile = max(sides, key=lambda p: min(ENOUGH, *map(len, sides[p])))
+    missing = [name for name, runs in zip(names, sides[profile], strict=True) if not runs]
+    if missing:
+        return f"{names[0]} against {names[1]}: {missing[0]} is not recorded yet."
+    first, second = map(percent, sides[profile])
+    gap = mean(first) - mean(second)
+    start = f"{names[0]} against {names[1]}, {profile}: {gap:+.2f} points"
+    fewest = min(len(first), len(second))
+    if fewest < ENOUGH:
+        return f"{start}, undecided ({'one seed' if fewest == 1 else 'two seeds'})."
+    if stdev(first) == stdev(second) == 0:
+        return f"{start}, the same in every run on each side."
+    low, high = welch(first, second)
+    verdict = "undecided" if low <= 0 <= high else "better" if gap > 0 else "worse"
+    return f"{start}, 95 % interval {low:+.2f} to {high:+.2f}: {verdict}."
+
+
+def welch(first: list[float], second: list[float]) -> tuple[float, float]:
+    """The 95 % interval of the difference of two means whose sides need not spread alike."""
+    from scipy.stats import ttest_ind
+
+    interval = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,116 @@
+"""What a record holds and where it stands."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from course_lib import settings
+
+SCHEMA = 2
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+# What stands where a record of an earlier schema did not say; a run of today says everything.
+UNKNOWN = "unknown"
+
+# What a record of this schema holds, and as what.
+FIELDS = {
+    "schema": int,
+    "experiment": str,
+    "profile": str,
+    "seed": int,
+    "config": dict,  # all that the experiment says of the run, see `configuration`
+    "config_hash": str,
+    "network": str,  # SHA-256 of the layer graph, see course_lib/graph.py
+    "data": dict,
+    "commit": str,
+    "finished": str,  # UTC
+    "versions": dict,
+    "backend": str,
+    "precision": str,
+    "threads": (int, str),  # of one operation; they decide how sums are split
+    "hardware": dict,
+    "seconds_per_epoch": list,
+    "segments": list,  # a run that was interrupted has several: first and last epoch of each
+    "history": dict,  # a list per curve, a number per epoch
+    "final": dict,  # of the last epoch
+    "best": dict,  # of the epoch that choosing on the test set would have taken
+}
+# Of `data` and `hardware`. content: of the whole data set, in any order; fingerprint: of the
+# images that the run saw, in any order; order: of those, in their order.
+DATA = {"name": str, "content": str, "fingerprint": str, "order": str, "images": int,
+        "test_images": int}  # fmt: skip
+HARDWARE = {"processor": str, "instructions": (list, str), "cores": int, "accelerators": list}
+# `loss` is what training lessens: the cross-entropy and, where there is weight decay, its penalty.
+CURVES = ("loss", "accuracy", "cross_entropy",
+          "test_loss", "test_accuracy", "test_cross_entropy", "learning_rate")  # fmt: skip
+# Where images are held out for it.
+VALIDATION = ("validation_loss", "validation_accuracy", "validation_cross_entropy")
+
+
+def configuration(experiment, profile, **changes) -> dict:
+    """The experiment's configuration with what the profile takes of it; plain JSON values.
+
+    changes: `images`, `test_images`, `epochs` of a live run that uses fewer.
+    """
+    protocol = experiment.divided(profile.divide)
+    config = protocol.configuration()
+    config["protocol_epochs"] = experiment.epochs
+    config["data"] = (profile.data or {}).get(config["dataset"], config["dataset"])
+    config["images"] = profile.images
+    config["test_images"] = profile.test_images
+    config["epochs"] = profile.epochs or protocol.epochs
+    config.update((experiment.quick or {}) if profile.name == "quick" else {})
+    config.update({k: v for k, v in changes.items() if v is not None})
+    return config
+
+
+def digest(config: dict) -> str:
+    """SHA-256 of a configuration."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def path(
+    id: str, profile: str, seed: int, folder: Path | None = None, restarts=(), precision=None
+) -> Path:
+    """Where the record of that run stands: below `folder`, by default the published ones.
+
+    restarts: (epoch, learning rate) of each time it was started again by hand. precision: one of
+    PRECISIONS; None for one of the profile's own. Runs with restarts or in a precision that is
+    not the profile's have files of their own, which are in no table.
+    """
+    own = settings.PROFILES[profile].precisions
+    precision = precision or own[0]
+    if precision not in PRECISIONS:
+        raise settings.nearest(precision, PRECISIONS, "precision")
+    name = f"{profile}-seed{seed}"
+    name += "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
+    name += f"-{precision}" if precision not in own else ""
+    return (folder or settings.RECORDS_DIR) / id / f"{name}.json"
+
+
+def path_of(record: dict, folder: Path | None = None) -> Path:
+    """Where that record belongs, which has passed `check`: else its words are no path."""
+    run = record["experiment"], record["profile"], record["seed"], folder
+    return path(*run, record.get("restarts", ()), record["precision"])
+
+
+def outcome(history: dict, choose: str = "") -> dict:
+    """`final` and `best` of a history, and `chosen`, the epoch whose weights the article keeps.
+
+    choose: "highest test_accuracy", say; without it there is no `chosen`. Of several epochs the
+    first. Epochs count from 1. Accuracies are fractions.
+    """
+    accuracy = history["test_accuracy"]
+    rows = {"final": len(accuracy) - 1, "best": _first("highest test_accuracy", history)}
+    if choose:
+        rows["chosen"] = _first(choose, history)
+    return {
+        name: {"epoch": k + 1, "test_accuracy": accuracy[k], "test_loss": history["test_loss"][k]}
+        for name, k in rows.items()
+    }
+
+
+def _first(rule: str, history: dict) -> int:
+    which, curve = rule.split()
+    values = history[curve]
+    return values.index(max(values) if which == "highest" else min(values))
