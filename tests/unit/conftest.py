@@ -60,17 +60,21 @@ def make_record():
         epochs = config["epochs"]
         accuracy = [0.1] * (epochs - 1) + [last]
         accuracy[1] = max(accuracy[1], last + 0.01) if epochs > 2 else accuracy[1]
+        rate = experiment.divided(settings.PROFILES[profile].divide).schedule
         history = {
             "loss": [2.3 - 0.001 * k for k in range(epochs)],
             "accuracy": accuracy,
+            "cross_entropy": [2.2 - 0.001 * k for k in range(epochs)],
             "test_loss": [2.2 - 0.001 * k for k in range(epochs)],
             "test_accuracy": accuracy,
-            "learning_rate": [0.01] * epochs,
+            "test_cross_entropy": [2.1 - 0.001 * k for k in range(epochs)],
+            "learning_rate": [rate(k) for k in range(epochs)],
         }
         if experiment.validation:  # its lowest loss is that of the first epoch
             history |= {
                 "validation_loss": [2.2 + 0.001 * k for k in range(epochs)],
                 "validation_accuracy": accuracy,
+                "validation_cross_entropy": [2.1 + 0.001 * k for k in range(epochs)],
             }
         record = {
             "schema": records.SCHEMA,
@@ -79,12 +83,27 @@ def make_record():
             "seed": seed,
             "config": config,
             "config_hash": records.digest(config),
-            "data": {"name": config["data"], "fingerprint": "00", "images": 1, "test_images": 1},
-            "commit": "unknown",
+            "network": "00",
+            "data": {
+                "name": config["data"],
+                "content": "00",
+                "fingerprint": "00",
+                "order": "00",
+                "images": 1,
+                "test_images": 1,
+            },
+            "commit": "0123456789ab",
             "finished": "2026-01-01T00:00:00+00:00",
             "versions": {"python": "3.11", "tensorflow": "2.20"},
             "backend": "tensorflow",
-            "hardware": {"processor": "any", "cores": 2, "accelerators": []},
+            "precision": "float32",
+            "threads": 1,
+            "hardware": {
+                "processor": "any",
+                "instructions": [],
+                "cores": 2,
+                "accelerators": [],
+            },
             "seconds_per_epoch": [1.0] * epochs,
             "segments": [[1, epochs]],
             "history": history,

@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOW = [
     ["settings", "lock"],
     ["backend", "progress", "normalization"],
-    ["datasets", "models", "counting", "schedules"],
+    ["datasets", "models", "counting", "graph", "schedules"],
     ["experiments"],
     ["records"],
     ["checkpoints", "feeding"],
@@ -30,6 +30,7 @@ FLOW = [
     ["training"],
     ["evaluation", "signals"],
     ["figure", "plots", "diagrams", "explorers"],
+    ["recording"],
     ["__main__"],
 ]
 STAGE = {module: number for number, modules in enumerate(FLOW) for module in modules}
