@@ -1,7 +1,6 @@
 """The command line: python -m course_lib list | show | run | prepare."""
 
 import argparse
-import importlib
 import json
 import os
 import subprocess
@@ -47,8 +46,14 @@ def parser() -> Parser:
     by_hand(run)
     run.add_argument("--precision", default="float32", help="or mixed_bfloat16, mixed_float16")
 
-    prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
-    prepare.add_argument("dataset")
+    prepare = commands.add_parser(
+        "prepare",
+        help="find or download a data set, and check it",
+        epilog=datasets.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    prepare.add_argument("dataset", help=", ".join(datasets.NAMES))
+    prepare.add_argument("--from", dest="source", metavar="SOURCE", help="ask this one alone")
     return top
 
 
@@ -268,13 +273,10 @@ def in_a_process(experiment, seed, profile, minutes, args, restarts) -> bool | N
 
 
 def prepare(args) -> None:
-    if args.dataset not in datasets.NAMES:
-        raise settings.nearest(args.dataset, datasets.NAMES, "data set")
-    module = importlib.import_module(datasets.NAMES[args.dataset])
-    if not hasattr(module, "prepare"):
+    if folder := datasets.prepare(args.dataset, args.source):
+        print(f"{args.dataset} is ready in {folder}")
+    else:
         print(f"the data set {args.dataset} is drawn by code: there is nothing to prepare")
-        return
-    print(f"{args.dataset} is ready in {module.prepare()}")
 
 
 def main() -> int:
