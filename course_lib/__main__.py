@@ -1,7 +1,6 @@
 """The command line: python -m course_lib list | show | run | prepare."""
 
 import argparse
-import importlib
 import json
 import sys
 from dataclasses import asdict
@@ -43,8 +42,14 @@ def parser() -> Parser:
     run.add_argument("--threads", default="1", metavar="N", help="of one operation (default 1); "
                      "their number changes the digits of a result")  # fmt: skip
 
-    prepare = commands.add_parser("prepare", help="find or download a data set, and check it")
-    prepare.add_argument("dataset")
+    prepare = commands.add_parser(
+        "prepare",
+        help="find or download a data set, and check it",
+        epilog=datasets.HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    prepare.add_argument("dataset", help=", ".join(datasets.NAMES))
+    prepare.add_argument("--from", dest="source", metavar="SOURCE", help="ask this one alone")
     return top
 
 
@@ -125,13 +130,10 @@ def show(args) -> None:
 
 
 def prepare(args) -> None:
-    if args.dataset not in datasets.NAMES:
-        raise settings.nearest(args.dataset, datasets.NAMES, "data set")
-    module = importlib.import_module(datasets.NAMES[args.dataset])
-    if not hasattr(module, "prepare"):
+    if folder := datasets.prepare(args.dataset, args.source):
+        print(f"{args.dataset} is ready in {folder}")
+    else:
         print(f"the data set {args.dataset} is drawn by code: there is nothing to prepare")
-        return
-    print(f"{args.dataset} is ready in {module.prepare()}")
 
 
 def main() -> int:

@@ -6,6 +6,8 @@
 | COURSE_SEED       | a whole number from 0            | 0                            |
 | COURSE_DATA_DIR   | where data sets are kept         | `data/cache`, not committed  |
 | COURSE_RUNS_DIR   | local runs and their checkpoints | `data/runs`, not committed   |
+
+Two more belong to others: KERAS_HOME and HF_ENDPOINT, where data sets may lie.
 """
 
 import contextlib
@@ -172,6 +174,16 @@ def use_threads(count: int) -> None:
     Their number decides how sums are split and with that, by rounding, the result of a run.
     """
     os.environ |= {name: str(count) for name in THREADS.values()}
+
+
+def keras_home() -> Path:
+    """Keras' own folder, in which its data sets lie."""
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))
+
+
+def hugging_face() -> str:
+    """The address of the Hugging Face hub, or of the mirror that is set."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,23 @@ NAMES = {
     "tiny-imagenet": "course_lib.datasets.tiny_imagenet",
     "synthetic-tiny": "course_lib.datasets.synthetic_tiny",
 }
+
+HELP = """Data sets, and where they come from:
+
+  cifar10         60,000 photographs, 32x32; the first of these places that has them, or with
+                  --from one alone:
+                    folder       COURSE_DATA_DIR: cifar-10-batches-py/ or cifar-10-python.tar.gz
+                    keras        Keras' cache, ~/.keras/datasets or below KERAS_HOME
+                    huggingface  uoft-cs/cifar10 at huggingface.co, or at the mirror in HF_ENDPOINT,
+                                 144 MB; needs pyarrow
+                    toronto      www.cs.toronto.edu, its home, 170 MB; often slow
+  tiny-imagenet   110,000 photographs, 64x64; COURSE_DATA_DIR: tiny-imagenet-200/ or
+                  tiny-imagenet-200.zip, else cs231n.stanford.edu, 248 MB
+  synthetic       drawn by code: stands for cifar10 under the profile ci
+  synthetic-tiny  drawn by code: stands for tiny-imagenet under the profile ci
+
+What is downloaded is checked and kept in COURSE_DATA_DIR; Keras' copy is read where it lies.
+"""
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,19 @@ def load(name: str) -> Dataset:
     data = _module(name).load()
     # Drawn ones are small enough to be hashed at every load; the others know what they hold.
     return data if data.content else replace(data, content=data.fingerprint())
+
+
+def prepare(name: str, source: str | None = None) -> Path | None:
+    """Find or download the data set, check it, and return its folder; None if it is drawn.
+
+    source: the only place to ask, for a data set that has several; CourseError for any other.
+    """
+    module = _module(name)
+    if source is not None and not hasattr(module, "SOURCES"):
+        raise settings.CourseError(f"--from is for cifar10: {name} has one source; leave it out")
+    if not hasattr(module, "prepare"):
+        return None
+    return module.prepare() if source is None else module.prepare(source)
 
 
 def _module(name: str):

@@ -1,32 +1,47 @@
 """CIFAR-10: 60,000 photographs of ten kinds of things, 32x32 RGB (Krizhevsky 2009).
 
-The official archive holds six pickles of 10,000 images. A pickle can run any code when it is
-loaded, so these are read by `_DataOnly`, which knows data only.
+They are looked for in COURSE_DATA_DIR, in Keras' cache, at Hugging Face and in Toronto. From
+wherever they come, they lie as six batches of 10,000 images, as the official archive holds them,
+and are known by their content.
 """
 
-import gzip
-import io
-import os
 import pickle
-import shutil
-import tarfile
-import tempfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from course_lib import settings
 from course_lib.datasets import Dataset
+from course_lib.datasets.pickles import read_pickle
+
+SOURCES = ("folder", "keras", "huggingface", "toronto")  # in the order in which they are asked
+
+# The fingerprint of all images with their labels, training and test set apart, whatever their
+# order. Made from images whose means and deviations are the published ones, in eight digits.
+CONTENT = "cd3db3c938fe7b18a8edc613898566401868559d869e337ff290fd6cc29b784d"
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+ARCHIVE = PurePosixPath(URL).name
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 ARCHIVE_BYTES = 170_498_071
+REPOSITORY = "uoft-cs/cifar10"  # at Hugging Face
+FILES = tuple(f"plain_text/{part}-00000-of-00001.parquet" for part in ("train", "test"))
+
 FOLDER = "cifar-10-batches-py"
 TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_BATCH = "test_batch"
 ROWS = 10_000  # images in a batch
 PIXELS = 3 * 32 * 32
+
+# SHA-256 of the labels, one byte each, of the official batches 1 to 5: they tell which batch is
+# which in a copy that has them in another order, as the archive itself has.
+LABELS = (
+    "d829dbdf32167c9d7b3687cee66d92d80d46c441308b5aca0d11e8b69e27dac9",
+    "5d18f7371ed35ea9ade77952fe958b0660a45cd6c8b8a8970030f21612cfd7e3",
+    "32cf77b0ee2e790b1c4384d2d82e42dc1571b87e67f6da8f444b2725b2973f65",
+    "d2815e3f8f656272864920fc0edde56b04ec9cf81bf397c0dd3069f4aea51aeb",
+    "2ddf3ab27d5d04409c94ce7b56849c243129c10de1058ae0bfe14c77e934800c",
+)
 
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -46,65 +61,25 @@ def load() -> Dataset:
 
     Raises CourseError when the data are not there and cannot be had, or are not CIFAR-10.
     """
-    return _read(_folder())
+    return _find()[0]
 
 
-def prepare() -> Path:
-    """Find or download the data, check every batch, and return their folder. Errors as `load`."""
-    folder = _folder()
-    _read(folder)
-    return folder
+def prepare(source: str | None = None) -> Path:
+    """Find or download the data, check their content, and return their folder. Errors as `load`.
+
+    source: one of SOURCES, which alone is asked; None asks all of them.
+    """
+    return _find(source)[1]
 
 
-def _folder() -> Path:
-    """The folder of the batches below the data folder, made from the archive if need be."""
-    data = settings.data_dir()
-    folder = data / FOLDER
-    if not folder.is_dir():
-        # Only here: a machine without a network may lack what downloading needs.
-        from course_lib.datasets import download
+def _find(source: str | None = None) -> tuple[Dataset, Path]:
+    # Only here: what looks elsewhere knows this module.
+    from course_lib.datasets import cifar10_sources
 
-        _unpack(download.fetch(URL, SHA256, data, size=ARCHIVE_BYTES), folder)
-    return folder
+    return cifar10_sources.find(source)
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack `archive` to `folder`, which appears only when complete and checked."""
-    settings.writable(folder.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=".cifar10-", dir=folder.parent))
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                _refuse_strangers(member, archive)
-                tar.extract(member, temporary, filter="data")
-        _read(temporary / FOLDER, shown=archive)
-        os.rename(temporary / FOLDER, folder)
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise settings.CourseError(
-            f"{archive} is truncated or damaged ({error}); delete it and run this again"
-        ) from error
-    except OSError as error:
-        if not folder.is_dir():  # else another process was faster, and its folder is as good
-            raise settings.CourseError(
-                f"cannot unpack {archive} to {folder}: {error.strerror}; make room there or "
-                "choose another folder with COURSE_DATA_DIR"
-            ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _refuse_strangers(member: tarfile.TarInfo, archive: Path) -> None:
-    """CourseError for whatever is not a plain file or folder inside the archive's own folder."""
-    path = PurePosixPath(member.name)
-    inside = path.parts[:1] == (FOLDER,) and ".." not in path.parts
-    if not inside or not (member.isreg() or member.isdir()):
-        raise settings.CourseError(
-            f"{archive} holds {member.name!r}, a link or a path that leaves {FOLDER}; "
-            "delete the archive and run this again"
-        )
-
-
-def _read(folder: Path, shown: Path | None = None) -> Dataset:
+def read(folder: Path, shown: Path | None = None) -> Dataset:
     """The batches in `folder` as a Dataset; errors name `shown` as the place of the fault."""
     place = shown or folder
     remedy = f"delete {place} and run `python -m course_lib prepare cifar10`"
@@ -124,7 +99,37 @@ def _read(folder: Path, shown: Path | None = None) -> Dataset:
         for channel in range(3):  # several times faster than one copy of the transposed array
             images[rows, :, :, channel] = planes[:, channel]
     train, test = slice(0, 5 * ROWS), slice(5 * ROWS, None)
-    return Dataset("cifar10", CLASSES, images[train], labels[train], images[test], labels[test])
+    return known((images[train], labels[train]), (images[test], labels[test]), place, remedy)
+
+
+def known(train, test, place, remedy: str) -> Dataset:
+    """The Dataset of these (images, labels); CourseError where `place` holds other images."""
+    data = Dataset("cifar10", CLASSES, *train, *test, content=CONTENT)
+    shapes = [(5 * ROWS, 32, 32, 3), (ROWS, 32, 32, 3)]
+    labels = np.concatenate([data.y_train, data.y_test])
+    if (
+        [data.x_train.shape, data.x_test.shape] != shapes
+        or not np.isin(labels, range(len(CLASSES))).all()
+        or data.fingerprint() != CONTENT
+    ):
+        raise settings.CourseError(
+            f"{place} does not hold the 50,000 and 10,000 images of CIFAR-10: some are altered, "
+            f"mislabelled, there twice, or in the other part; {remedy}"
+        )
+    return data
+
+
+def write(data: Dataset, folder: Path) -> None:
+    """`data` as six batches in a new `folder`, as `read` reads them, and Keras."""
+    folder.mkdir()
+    images = np.concatenate([data.x_train, data.x_test])
+    labels = np.concatenate([data.y_train, data.y_test])
+    for number, name in enumerate((*TRAIN_BATCHES, TEST_BATCH)):
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        planes = images[rows].transpose(0, 3, 1, 2).reshape(ROWS, PIXELS)
+        batch = {b"batch_label": name.encode(), b"labels": labels[rows].tolist(), b"data": planes}
+        # Protocol 4: 31 MB a batch. Before 3 bytes become text, from 5 on arrays are another thing.
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=4))
 
 
 def read_batch(path: Path) -> tuple[np.ndarray, list[int]]:
@@ -149,69 +154,3 @@ def read_batch(path: Path) -> tuple[np.ndarray, list[int]]:
         if type(label) is not int or not 0 <= label < len(CLASSES):
             raise ValueError(f"the label of image {number} is not a whole number from 0 to 9")
     return pixels.reshape(ROWS, 3, 32, 32), labels
-
-
-class _DataOnly(pickle.Unpickler):
-    """Unpickles dicts, lists, numbers, strings and NumPy arrays; refuses every other name."""
-
-    def find_class(self, module: str, name: str):
-        # NumPy 2 writes numpy._core where NumPy 1 wrote numpy.core.
-        allowed = {
-            "numpy.core.multiarray _reconstruct": _Array,
-            "numpy._core.multiarray _reconstruct": _Array,
-            "numpy ndarray": object,
-            "numpy dtype": _Type,
-            "_codecs encode": _encode,  # how Python 3 writes bytes in an old protocol
-        }
-        wanted = f"{module} {name}"
-        if wanted not in allowed:
-            raise ValueError(f"the file asks for {wanted[:80]!r}, which no batch needs")
-        return allowed[wanted]
-
-
-class _Array:
-    """Stands where the file wants NumPy to rebuild an array: only takes note of its parts."""
-
-    def __init__(self, *ignored):
-        self.array = None
-
-    def __setstate__(self, state):
-        _, shape, kind, column_major, data = state
-        if not isinstance(kind, _Type) or kind.code != "u1":
-            raise ValueError("the images are not of type uint8")
-        data = data.encode("latin1") if isinstance(data, str) else data  # str: from Python 2
-        self.array = np.frombuffer(data, np.uint8)
-        self.array = self.array.reshape(shape, order="F" if column_major else "C")
-
-
-class _Type:
-    """Stands where the file wants a NumPy type: keeps its code, ignores its state."""
-
-    def __init__(self, code, *ignored):
-        self.code = code
-
-    def __setstate__(self, state):
-        pass
-
-
-def _encode(text: str, coding: str) -> bytes:
-    if coding != "latin1":  # `codecs.encode` itself would decompress, or import a codec
-        raise ValueError(f"the file asks for the coding {coding!r}, which no batch needs")
-    return text.encode("latin1")
-
-
-def read_pickle(raw: bytes):
-    """The plain data in a pickle; keys are str, whether Python 2 or 3 wrote them.
-
-    Nothing that the file names is imported or called, except what `_DataOnly` allows.
-    ValueError for anything else, for a truncated file and for garbage.
-    """
-    try:
-        batch = _DataOnly(io.BytesIO(raw), encoding="latin1").load()
-    except ValueError:
-        raise
-    except Exception as error:  # garbage makes the unpickler raise almost anything
-        raise ValueError("the file is no pickle of a CIFAR-10 batch") from error
-    if isinstance(batch, dict):
-        batch = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
-    return batch

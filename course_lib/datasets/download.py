@@ -6,19 +6,42 @@ every download anew, so a small one stands here that goes on with a `.part` file
 
 import os
 import sys
+import time
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError as BrokenStream
+from urllib3.exceptions import ReadTimeoutError
 
 from course_lib import lock, settings
 
 TIMEOUT = 30  # seconds without a byte from the server
+RETRIES = 5  # after a download that had begun got stuck, when nobody else can be asked
+PAUSE = 5  # seconds before the first of them; longer before each further one
 NETWORK_ERRORS = (requests.RequestException, BrokenStream)
 HASHES = {"sha256": "SHA-256", "md5": "MD5"}
+
+
+class Limit(NamedTuple):
+    """What a server must send, where another one can be asked: `rate` bytes/s in `seconds` s."""
+
+    rate: float = 100_000
+    seconds: float = 20
+
+
+LIMIT = Limit()
+
+
+class Unavailable(settings.CourseError):
+    """A server does not give the file; the message says why."""
+
+
+class TooSlow(Unavailable):
+    """A server gives the file, below the limit."""
 
 
 def fetch(
@@ -53,15 +76,10 @@ def fetch(
         reasons = []
         for address in (url, *mirrors):
             try:
-                _download(address, known_hash, target, progress)
+                retrieve(address, target, known_hash, progress=progress)
                 return target
-            except (*NETWORK_ERRORS, ValueError) as error:
-                reasons.append(f"{address}: {_reason(error)}")
-            except OSError as error:
-                raise settings.CourseError(
-                    f"cannot write {target}: {error.strerror}; make room there or choose another "
-                    "folder with COURSE_DATA_DIR"
-                ) from error
+            except Unavailable as error:
+                reasons.append(f"{address}: {error}")
     algorithm, digest = _hash(known_hash)
     raise settings.CourseError(
         f"cannot download {target.name} ({'; '.join(reasons)}); put the file {target.name} with "
@@ -91,43 +109,90 @@ def _checked(target: Path, known_hash: str, size: int | None) -> Path:
     raise settings.CourseError(f"{target} {wrong}; delete it and run this again")
 
 
-def _download(url: str, known_hash: str, target: Path, progress: bool | None) -> None:
-    """Download `url` to `target`. ValueError for a wrong hash; nothing is kept then."""
+def retrieve(
+    url: str,
+    target: Path,
+    known_hash: str | None = None,
+    *,
+    progress: bool | None = None,
+    limit: Limit | None = None,
+) -> None:
+    """Download `url` to `target`, which is complete or absent; only `<name>.part` stays.
+
+    known_hash: as `fetch` takes it; None leaves it to the caller to check what came, and who then
+    finds it wrong removes it. limit: below it the download ends; None is patient.
+
+    Raises Unavailable, of which TooSlow is one kind, and CourseError when nothing can be written.
+    """
     part = target.with_name(target.name + ".part")
     resumed = part.exists()
-    downloader = _Resuming(part, progress)
-    arguments = {
-        "known_hash": ":".join(_hash(known_hash)),
-        "fname": target.name,
-        "path": target.parent,
-    }
+    downloader = _Resuming(part, progress, limit)
     try:
-        pooch.retrieve(url, downloader=downloader, **arguments)
-    except ValueError:
-        if not resumed:
-            raise
-        # The .part of an earlier day may belong to another file: once more, from the start.
-        pooch.retrieve(url, downloader=downloader, **arguments)
+        if known_hash is None:
+            downloader(url, target, None)
+            return
+        arguments = {
+            "known_hash": ":".join(_hash(known_hash)),
+            "fname": target.name,
+            "path": target.parent,
+            "downloader": downloader,
+        }
+        try:
+            pooch.retrieve(url, **arguments)
+        except ValueError:
+            if not resumed:
+                raise
+            # The .part of an earlier day may belong to another file: once more, from the start.
+            pooch.retrieve(url, **arguments)
+    except (*NETWORK_ERRORS, ValueError) as error:
+        raise Unavailable(_reason(error, downloader.timeout)) from error
+    except OSError as error:
+        raise settings.CourseError(
+            f"cannot write {target}: {error.strerror}; make room there or choose another "
+            "folder with COURSE_DATA_DIR"
+        ) from error
 
 
 class _Resuming:
     """A downloader for pooch that appends to a `.part` file and asks only for what is missing."""
 
-    def __init__(self, part: Path, progress: bool | None):
+    def __init__(self, part: Path, progress: bool | None, limit: Limit | None):
         self.part = part
         self.progress = progress
+        self.limit = limit
+        self.timeout = min(TIMEOUT, limit.seconds) if limit else TIMEOUT
 
     def __call__(self, url, output_file, pooch, check_only=False):
+        first, tries = self._bytes(), 0
+        self.begun, self.arrived = time.monotonic(), 0
         while True:
             before = self._bytes()
             try:
                 self._append(url)
                 break
-            except NETWORK_ERRORS:
-                if self._bytes() <= before:
+            except NETWORK_ERRORS as error:
+                self._count(0)
+                if self._bytes() > before:  # cut on the way, yet further than before
+                    tries = 0
+                    continue
+                tries += 1
+                if self.limit or before <= first or tries > RETRIES:
                     raise
-                # Cut on the way, yet further than before: go on at once.
+                wait = PAUSE * tries
+                reason = _reason(error, self.timeout)
+                print(f"{self.part.stem}: {reason}; again in {wait:g} s", file=sys.stderr)
+                time.sleep(wait)
         os.replace(self.part, output_file)
+
+    def _count(self, received: int) -> None:
+        """Count what arrives. TooSlow when it was too little for as long as the limit says."""
+        self.arrived += received
+        elapsed = time.monotonic() - self.begun
+        if self.limit and elapsed >= self.limit.seconds:
+            if self.arrived < self.limit.rate * elapsed:
+                rates = f"{self.arrived / elapsed / 1000:.0f} kB/s for {elapsed:.0f} s"
+                raise TooSlow(f"no more than {rates}")
+            self.begun, self.arrived = time.monotonic(), 0
 
     def _bytes(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -138,7 +203,7 @@ class _Resuming:
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
             # 416: nothing lies beyond what is here, which is complete, or wrong.
             if have and answer.status_code == 416:
                 if answer.headers.get("Content-Range") != f"bytes */{have}":
@@ -151,18 +216,24 @@ class _Resuming:
                 have = 0  # the server does not resume
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with open(self.part, "ab" if have else "wb") as file, self._bar(have, total) as bar:
+            with (
+                open(self.part, "ab" if have else "wb") as file,
+                self._bar(url, have, total) as bar,
+            ):
                 # Not iter_content: it would unpack an archive that is labelled as an encoding.
-                for chunk in answer.raw.stream(1 << 16, decode_content=False):
+                # Not read: from a slow server it would wait for the whole 64 KiB.
+                while chunk := answer.raw.read1(1 << 16, decode_content=False):
                     file.write(chunk)
                     bar.update(len(chunk))
+                    self._count(len(chunk))
         if total is not None and self._bytes() < total:
             raise requests.ConnectionError("the connection was cut")
 
-    def _bar(self, have: int, total: int | None) -> tqdm:
+    def _bar(self, url: str, have: int, total: int | None) -> tqdm:
+        """What comes from whom; tqdm adds the rate and the time left."""
         # disable=None: tqdm stays silent unless stderr is a terminal.
         return tqdm(
-            desc=self.part.stem,
+            desc=f"{self.part.stem} from {urlsplit(url).hostname}",
             initial=have,
             total=total,
             unit="B",
@@ -172,12 +243,13 @@ class _Resuming:
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, timeout: float) -> str:
     """An error in a few words."""
     if isinstance(error, requests.HTTPError):
         return f"the server answers {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT} s"
-    if isinstance(error, ValueError) and not isinstance(error, requests.RequestException):
-        return "what it sends has another hash"
+    if isinstance(error, requests.Timeout | ReadTimeoutError):
+        return f"no answer within {timeout:g} s"
+    if isinstance(error, ValueError):  # of which requests has kinds of its own
+        known = isinstance(error, requests.RequestException)
+        return "that is no address" if known else "what it sends has another hash"
     return "no connection, or it was cut"

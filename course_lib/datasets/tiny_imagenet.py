@@ -99,7 +99,8 @@ def _read(folder: Path, in_memory: bool) -> Dataset:
         arrays |= {f"x_{part}": images, f"y_{part}": labels}
     if len(sources) > 1:
         raise settings.CourseError(f"the files in {folder} are of different images; {remedy}")
-    return Dataset(PREPARED, classes, **arrays)
+    # Hashing 110,000 images at every load would take seconds: `prepare` hashed their files.
+    return Dataset(PREPARED, classes, **arrays, content=attributes.get("source_sha256"))
 
 
 # --- the images as they are published -------------------------------------------------------------

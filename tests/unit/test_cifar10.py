@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from course_lib.datasets import cifar10
+from course_lib.datasets import Dataset, cifar10
 from course_lib.settings import CourseError
 
 BATCHES = (*cifar10.TRAIN_BATCHES, cifar10.TEST_BATCH)
@@ -63,12 +63,29 @@ def python2_pickle(pixels, labels):
 
 @pytest.fixture
 def data_dir(tmp_path, monkeypatch):
-    """An empty data folder; batches have ROWS images, and no server is asked."""
-    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    """An empty data folder; batches have ROWS images, and nobody else is asked."""
+    data = tmp_path / "data"
+    (tmp_path / "keras").mkdir()
+    data.mkdir()
+    monkeypatch.setenv("COURSE_DATA_DIR", str(data))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(cifar10, "ROWS", ROWS)
     monkeypatch.setattr(cifar10, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path
+    know(monkeypatch, *map(batch, range(6)))
+    return data
+
+
+def know(monkeypatch, *batches):
+    """From here on, these six batches are CIFAR-10."""
+    parts = []
+    for group in (batches[:5], batches[5:]):
+        pixels = np.concatenate([pixels for pixels, _ in group]).reshape(-1, 3, 32, 32)
+        labels = np.concatenate([labels for _, labels in group])
+        parts += [pixels.transpose(0, 2, 3, 1), labels]
+    content = Dataset("any", cifar10.CLASSES, *parts).fingerprint()
+    monkeypatch.setattr(cifar10, "CONTENT", content)
 
 
 def fill(parent, **changed):
@@ -118,6 +135,7 @@ def test_full_batches_become_a_data_set(tmp_path, monkeypatch):
     pixels, labels = batch(0, rows=10_000)
     content = python2_pickle(pixels, labels)
     fill(tmp_path, **dict.fromkeys(BATCHES, content))
+    know(monkeypatch, *[(pixels, labels)] * 6)
     data = cifar10.load()
     assert (data.x_train.shape, data.x_train.dtype) == ((50_000, 32, 32, 3), np.uint8)
     assert (data.x_test.shape, data.x_test.dtype) == ((10_000, 32, 32, 3), np.uint8)
@@ -153,16 +171,17 @@ def test_both_kinds_of_pickle_agree_with_pickle_itself():
         np.testing.assert_array_equal(read["data"].array, pixels)
 
 
-def test_batches_that_are_there_need_no_package_for_downloads():
+def test_batches_that_are_there_need_no_package_for_downloads(folder):
     program = (
         "import sys; sys.modules.update(dict.fromkeys(['pooch', 'requests', 'tensorflow']));"
-        "from course_lib.datasets import cifar10; cifar10._read"
+        f"from course_lib.datasets import cifar10; cifar10.ROWS = {ROWS};"
+        f"cifar10.CONTENT = {cifar10.CONTENT!r}; cifar10.load()"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_a_column_major_array_is_read_as_it_was(data_dir):
-    pixels, labels = batch(0)
+    pixels, labels = batch(5)
     fill(data_dir, test_batch=python3_pickle(np.asfortranarray(pixels), labels))
     expected = pixels.reshape(ROWS, 3, 32, 32).transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(cifar10.load().x_test, expected)
@@ -232,6 +251,36 @@ def test_without_data_and_server_it_says_what_to_put_where(data_dir):
     for part in ("cifar-10-python.tar.gz", cifar10.SHA256, str(data_dir), "no connection"):
         assert part in str(error.value)
     assert files(data_dir) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"test_batch": python3_pickle(*batch(4))},
+        {"data_batch_2": python3_pickle(*batch(0))},
+        {"data_batch_1": python3_pickle(*batch(5)), "test_batch": python3_pickle(*batch(0))},
+        {"data_batch_3": python3_pickle(batch(2)[0] ^ 1, batch(2)[1])},
+        {"data_batch_3": python3_pickle(batch(2)[0], [9 - label for label in batch(2)[1]])},
+    ],
+    ids=["training as test", "twice", "exchanged with test", "another image", "another label"],
+)
+def test_other_images_are_not_cifar10(data_dir, changed):
+    folder = fill(data_dir, **changed)
+    with pytest.raises(CourseError, match=f"{folder} does not hold the .* of CIFAR-10: .*; delete"):
+        cifar10.load()
+
+
+def test_another_order_is_the_same_content(data_dir, monkeypatch, folder):
+    official = cifar10.load()
+    shutil.rmtree(folder)
+    exchanged = {
+        "data_batch_1": python3_pickle(*batch(3)),
+        "data_batch_4": python3_pickle(*batch(0)),
+    }
+    fill(data_dir, **exchanged)
+    data = cifar10.load()
+    assert data.content == official.content == cifar10.CONTENT
+    assert data.order() != official.order()
 
 
 # Pickles that would do something
@@ -417,7 +466,7 @@ def test_an_archive_with_a_bad_batch_leaves_nothing(data_dir, monkeypatch, conte
 
 def test_the_slower_of_two_unpackers_takes_the_folder_of_the_faster(data_dir, monkeypatch):
     archive = pack(data_dir, monkeypatch)
-    read = cifar10._read
+    read = cifar10.read
 
     def read_slowly(folder, **shown):
         data = read(folder, **shown)
@@ -425,7 +474,7 @@ def test_the_slower_of_two_unpackers_takes_the_folder_of_the_faster(data_dir, mo
             shutil.copytree(folder, data_dir / cifar10.FOLDER)
         return data
 
-    monkeypatch.setattr(cifar10, "_read", read_slowly)
+    monkeypatch.setattr(cifar10, "read", read_slowly)
     assert cifar10.load().y_test.tolist() == batch(5)[1]
     assert files(data_dir) == [cifar10.FOLDER, archive.name]
 

@@ -435,6 +435,25 @@ def test_prepare_asks_the_module_of_the_data_set(course, monkeypatch, tmp_path, 
     assert course("prepare", name) == (0, f"{name} is ready in {tmp_path / 'ready'}\n", "")
 
 
+def test_prepare_asks_one_source_alone(course, monkeypatch):
+    monkeypatch.setattr(cifar10, "prepare", lambda source=None: f"what {source} has")
+    assert course("prepare", "cifar10", "--from", "toronto")[1:] == (
+        "cifar10 is ready in what toronto has\n", ""
+    )  # fmt: skip
+    status, _, err = course("prepare", "tiny-imagenet", "--from", "toronto")
+    assert status == 2 and "--from is for cifar10" in err
+
+
+def test_the_help_of_prepare_names_the_data_sets_and_their_sources(course, capsys):
+    with pytest.raises(SystemExit):
+        course("prepare", "--help")
+    out = capsys.readouterr().out
+    homes = {"COURSE_DATA_DIR", "KERAS_HOME", "HF_ENDPOINT", "toronto.edu", "cs231n.stanford.edu"}
+    assert {
+        word for word in {*datasets.NAMES, *cifar10.SOURCES, *homes} if word not in out
+    } == set()
+
+
 def test_prepare_that_fails_ends_with_status_2_and_one_line(course, monkeypatch):
     def fail():
         raise settings.CourseError("n01443537_0.JPEG is truncated:\nfetch it again")

@@ -1,9 +1,12 @@
 """Downloads from a server of our own on 127.0.0.1 that cuts, lies and breaks down on request."""
 
+import contextlib
 import errno
 import hashlib
 import io
+import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,7 +25,8 @@ NAME = "things.tar.gz"
 class Server(ThreadingHTTPServer):
     """Serves CONTENT. `plan` holds what happens to the next requests, "ok" when it is empty.
 
-    "ok", "cut" (closes half-way through what it should send), a status such as 503.
+    "ok", "cut" (closes half-way through what it should send), "hold" (sends half, then nothing for
+    two seconds), "mute" (nothing at all for two seconds), "drip" (sends 100 bytes every 20 ms), a status such as 503.
     """
 
     daemon_threads = True
@@ -66,7 +70,16 @@ class Handler(BaseHTTPRequestHandler):
         if server.encoding:
             self.send_header("Content-Encoding", server.encoding)
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if todo == "cut" else body)
+        if todo == "drip":
+            with contextlib.suppress(ConnectionError):  # the other side has enough of it
+                for k in range(0, len(body), 100):
+                    self.wfile.write(body[k : k + 100])
+                    time.sleep(0.02)
+            return
+        part = {"cut": len(body) // 2, "hold": len(body) // 2, "mute": 0}
+        self.wfile.write(body[: part.get(todo)])
+        if todo in ("hold", "mute"):
+            time.sleep(2)
 
 
 @pytest.fixture
@@ -110,8 +123,9 @@ def test_a_cut_connection_is_resumed_in_the_same_call(server, tmp_path):
     assert files(tmp_path) == [NAME]
 
 
-def test_the_next_call_resumes_what_an_interrupted_one_left(server, tmp_path):
-    server.plan = ["cut", 503]
+def test_the_next_call_resumes_what_an_interrupted_one_left(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PAUSE", 0)
+    server.plan = ["cut"] + [503] * (1 + download.RETRIES)
     with pytest.raises(CourseError, match="503"):
         download.fetch(server.url, SHA256, tmp_path)
     assert files(tmp_path) == [NAME + ".part"]  # nothing under the final name
@@ -252,6 +266,63 @@ def test_two_at_once_download_once(server, tmp_path):
 def test_an_archive_that_is_labelled_as_an_encoding_is_not_unpacked(server, tmp_path):
     server.encoding = "x-gzip"
     assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+
+
+FAST = download.Limit(rate=1e6, seconds=0.3)
+
+
+@pytest.mark.parametrize("plan", [["drip"], ["hold"], ["cut", "hold"], ["cut"] * 30])
+def test_a_server_below_the_limit_is_given_up_in_time(server, tmp_path, plan, monkeypatch):
+    server.plan = list(plan)
+    if plan == ["cut"] * 30:  # each time further, and all in all slowly
+        append = download._Resuming._append
+        monkeypatch.setattr(
+            download._Resuming, "_append", lambda self, url: (time.sleep(0.1), append(self, url))
+        )
+    begun = time.monotonic()
+    with pytest.raises(download.TooSlow, match=r"no more than \d+ kB/s for \d s"):
+        download.retrieve(server.url, tmp_path / NAME, limit=FAST)
+    assert time.monotonic() - begun < 2
+    assert files(tmp_path) == [NAME + ".part"]
+    server.plan = []
+    download.retrieve(server.url, tmp_path / NAME, limit=FAST)
+    assert (tmp_path / NAME).read_bytes() == CONTENT and server.ranges[-1]
+
+
+def test_a_server_that_sends_nothing_is_too_slow(server, tmp_path):
+    server.plan = ["mute"]
+    with pytest.raises(download.TooSlow, match="no more than 0 kB/s"):
+        download.retrieve(server.url, tmp_path / NAME, limit=FAST)
+
+
+def test_a_server_above_the_limit_is_not_given_up(server, tmp_path):
+    server.content = CONTENT[:4000]
+    server.plan = ["drip"]  # 5 kB/s, for longer than the limit looks
+    download.retrieve(server.url, tmp_path / NAME, limit=download.Limit(rate=500, seconds=0.3))
+    assert (tmp_path / NAME).read_bytes() == server.content
+
+
+def test_a_server_that_never_answers_is_unavailable(dead_url, tmp_path):
+    for url, reason in [(dead_url, "no connection"), ("mirror/file", "that is no address")]:
+        with pytest.raises(download.Unavailable, match=reason):
+            download.retrieve(url, tmp_path / NAME, limit=FAST)
+    assert files(tmp_path) == []
+
+
+def test_without_a_limit_what_got_stuck_is_tried_again(server, tmp_path, monkeypatch, capsys):
+    waits = []
+    monkeypatch.setattr(download.time, "sleep", waits.append)
+    server.plan = ["cut", 503, 503, "cut", 503]
+    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
+    assert waits == [5, 10, 5]
+    assert f"{NAME}: the server answers 503; again in 10 s" in capsys.readouterr().err
+
+
+def test_the_progress_bar_says_who_sends_how_fast_and_how_long_it_takes(server, tmp_path, capsys):
+    download.fetch(server.url, SHA256, tmp_path, progress=True)
+    assert re.search(
+        rf"{NAME} from 127.0.0.1: .*\[\d+:\d+<\d+:\d+, [\d.]+[kM]?B/s", capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])

@@ -132,6 +132,7 @@ def test_a_data_set_of_readers_is_one_of_arrays(path):
     arrays = datasets.Dataset("any", tuple("abc"), PIXELS, *parts)
     both = datasets.Dataset("any", tuple("abc"), reader, *parts)
     assert both.fingerprint() == arrays.fingerprint()
+    assert both.order() == arrays.order()
     few, same = both.subset(6, 3), arrays.subset(6, 3)
     assert few.fingerprint() == same.fingerprint() != arrays.fingerprint()
     assert isinstance(few.x_train, hdf5.Images) and few.x_train.shape == (6, 64, 64, 3)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
@@ -53,6 +55,16 @@ def test_shapes_types_and_names(data):
     assert len(set(data.classes)) == 10
     assert set(synthetic.SAME_HISTOGRAM) <= set(data.classes)
     assert datasets.load("synthetic").fingerprint() == data.fingerprint()
+
+
+def test_content_is_of_the_whole_and_order_of_what_is_seen():
+    data = datasets.load("synthetic")
+    assert data.content == data.fingerprint()
+    part = data.subset(100, 50)
+    assert part.content == data.content != part.fingerprint() != part.order()
+    backwards = replace(data, x_train=data.x_train[::-1], y_train=data.y_train[::-1])
+    assert backwards.fingerprint() == data.fingerprint() and backwards.order() != data.order()
+    assert replace(data, x_val=data.x_test, y_val=data.y_test).order() != data.order()
 
 
 def test_classes_are_balanced_and_mixed(data):

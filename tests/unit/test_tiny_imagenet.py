@@ -267,6 +267,7 @@ def test_batches_are_the_same_from_memory_and_from_the_file(data):
         np.testing.assert_array_equal(x, x_too)
         np.testing.assert_array_equal(y, y_too)
     assert both[0].fingerprint() == both[1].fingerprint()
+    assert both[0].order() == both[1].order()
 
 
 @pytest.mark.parametrize(("pages", "kind"), [(2**30, np.ndarray), (60, hdf5.Images)])
@@ -633,6 +634,12 @@ def test_parts_of_different_sources_are_an_error(data):
 
 
 # The miniature drawn by code
+
+
+def test_the_content_is_that_of_the_files_and_costs_nothing(data, monkeypatch):
+    content = stored(prepare(), "train").attributes["source_sha256"]
+    monkeypatch.setattr(hashlib, "sha256", lambda *_: pytest.fail("hashed"))
+    assert load().content == content
 
 
 def test_the_drawn_miniature_goes_the_same_way(tmp_path, monkeypatch):
