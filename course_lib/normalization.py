@@ -13,7 +13,7 @@ class BatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         images = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        plain = self.scale and self.center and mask is None and not self.renorm
+        plain = self.scale and self.center and mask is None and not getattr(self, "renorm", False)
         tensorflow = keras.backend.backend() == "tensorflow"
         if not (training and self.trainable and images and plain and tensorflow):
             return super().call(inputs, training=training, mask=mask)
