@@ -7,6 +7,10 @@ LAB =
 LOCK =
 UV = 0.13.9
 TORCH = torch==2.13.0
+# Of two environments of other versions. `python3.13` may be there and not start (pyenv).
+python = $(shell python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
+COLAB_PYTHON = $(call python,3.13)
+LOWEST_PYTHON = $(call python,3.11)
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,17 +20,19 @@ CHAPTERS := $(BIN)/python tools/notebooks.py
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
-ISOLATED := env PATH="$(CURDIR)/$(BIN):$$PATH" \
-	IPYTHONDIR="$(CURDIR)/.venv/var/ipython" \
-	JUPYTER_CONFIG_DIR="$(CURDIR)/.venv/var/jupyter" \
-	JUPYTER_DATA_DIR="$(CURDIR)/.venv/var/jupyter" \
+isolated = env PATH="$(CURDIR)/$(1)/bin:$$PATH" \
+	IPYTHONDIR="$(CURDIR)/$(1)/var/ipython" \
+	JUPYTER_CONFIG_DIR="$(CURDIR)/$(1)/var/jupyter" \
+	JUPYTER_DATA_DIR="$(CURDIR)/$(1)/var/jupyter" \
 	JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH= \
-	KERAS_HOME="$(CURDIR)/.venv/var/keras" \
-	MPLCONFIGDIR="$(CURDIR)/.venv/var/matplotlib"
+	KERAS_HOME="$(CURDIR)/$(1)/var/keras" \
+	MPLCONFIGDIR="$(CURDIR)/$(1)/var/matplotlib"
+ISOLATED := $(call isolated,.venv)
 # The runs that chapters start while nbval tries them.
 TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/_build/tried"
 
-.PHONY: help book serve lab test check lint unit chapters site test-backends verify bench format outputs lock clean
+.PHONY: help book serve lab test check lint unit chapters site test-backends test-colab test-lowest \
+	verify bench format outputs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -88,6 +94,35 @@ test-backends: $(READY) .venv/.torch ## every network on JAX and PyTorch too; Py
 		--extra-index-url https://download.pytorch.org/whl/cpu "$(TORCH)"
 	@touch $@
 
+# Two environments of other versions, made anew each time. What a package deprecated since is
+# nothing that we can mend there.
+ELSEWHERE := -m pytest -p no:cacheprovider -W ignore::DeprecationWarning
+
+test-colab: | $(BIN)/uv ## on Colab's versions: first cell, training, chapters
+	@rm -rf .venv-colab
+	@$(BIN)/uv venv --quiet --seed --python "$(COLAB_PYTHON)" .venv-colab
+	@echo "Installing Colab's packages into .venv-colab, on" \
+		"$$(.venv-colab/bin/python --version) (Colab has Python 3.13)"
+	@$(BIN)/uv pip install --quiet --python .venv-colab/bin/python -r tests/environments/colab.txt
+	@mkdir -p .venv-colab/var
+	@$(call isolated,.venv-colab) .venv-colab/bin/python $(ELSEWHERE) tests/environments/colab.py
+
+# What reads and trains; the tools, the pages and the other backends have versions of their own.
+CORE := squeezenet googlenet resnet densenet normalization counting experiments schedules \
+	synthetic cifar10 tiny_imagenet hdf5 augment feeding records tables checkpoints \
+	training evaluation signals plots diagrams figure explorer
+test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: core of the unit tests
+	@rm -rf .venv-lowest
+	@$(BIN)/uv venv --quiet --python "$(LOWEST_PYTHON)" .venv-lowest
+	@echo "Installing the lowest versions into .venv-lowest, on" \
+		"$$(.venv-lowest/bin/python --version) (the lowest is Python 3.11)"
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e .
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python \
+		$$(grep -E '^(pytest|pytest-xdist|hypothesis)==' requirements.lock)
+	@mkdir -p .venv-lowest/var
+	@$(call isolated,.venv-lowest) .venv-lowest/bin/python $(ELSEWHERE) -n 2 \
+		tests/environments/lowest.py $(CORE:%=tests/unit/test_%.py)
+
 verify: $(READY) ## every record against its schema, every number in the book against a record
 	@$(ISOLATED) $(BIN)/python tools/verify.py
 
@@ -109,8 +144,8 @@ lock: $(BIN)/uv ## write requirements.lock anew; LOCK=--upgrade takes newer vers
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(LOCK) \
 		requirements.txt -o requirements.lock
 
-clean: ## remove the built book and the environment; data/ stays
-	@rm -rf _build .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+clean: ## remove the built book and the environments; data/ stays
+	@rm -rf _build .venv .venv-* .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # --- set up -------------------------------------------------------------------------------------
 

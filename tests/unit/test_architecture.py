@@ -5,10 +5,12 @@ import contextlib
 import importlib
 import inspect
 import io
+import re
 import subprocess
 import sys
 import tokenize
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,40 @@ def test_an_installed_course_has_all_files():
     for file in others:
         package = ".".join(file.parent.relative_to(PACKAGE.parent).parts)
         assert any(file.match(p) for p in options["package-data"].get(package, [])), file
+
+
+# Declared and not imported: anywidget imports it, and its versions before 7.7 do not start.
+NOT_IMPORTED = {"ipywidgets"}
+
+
+def foreign(source: str) -> set[str]:
+    """The packages of others that a file imports, by the names under which they are installed."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    modules = {name.partition(".")[0] for name in names}
+    modules -= {"course_lib", *sys.stdlib_module_names}
+    known = packages_distributions()  # without PyTorch, unless it is installed
+    return {known.get(module, [module])[0].lower() for module in modules}
+
+
+def test_what_is_imported_is_declared_and_the_reverse():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project = project["project"]
+    needed, *extras = (
+        {re.match(r"[\w-]+", requirement)[0].lower() for requirement in requirements}
+        for requirements in (project["dependencies"], *project["optional-dependencies"].values())
+    )
+    imported = set().union(*(foreign(file.read_text(encoding="utf-8")) for file in FILES))
+    assert imported - set().union(*extras) == needed - NOT_IMPORTED
+
+
+def test_a_package_that_is_imported_anywhere_is_noticed():
+    source = "import json, scipy.stats\ndef f():\n    from PIL import Image\n"
+    assert foreign(source) == {"scipy", "pillow"}
 
 
 def code_lines(source: str) -> int:
