@@ -261,6 +261,13 @@ def test_toronto_takes_over_where_hugging_face_has_something_else(
     assert files(data_dir) == [cifar10.FOLDER, "cifar-10-python.tar.gz"]
 
 
+def test_of_another_copy_nothing_is_kept(server, data_dir):
+    server.content[TRAIN] = pickle.dumps(rows([3, 2, 1, 4, 4]))
+    with pytest.raises(CourseError, match=f"{server.url}/datasets/.* does not hold the .*; take"):
+        cifar10.prepare("huggingface")
+    assert files(data_dir) == []
+
+
 def test_without_pyarrow_nothing_is_asked_of_hugging_face(server, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     monkeypatch.setattr(huggingface, "needed", NEEDED)

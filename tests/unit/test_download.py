@@ -26,7 +26,8 @@ class Server(ThreadingHTTPServer):
     """Serves CONTENT. `plan` holds what happens to the next requests, "ok" when it is empty.
 
     "ok", "cut" (closes half-way through what it should send), "hold" (sends half, then nothing for
-    two seconds), "drip" (sends 100 bytes every 20 ms), a status such as 503.
+    two seconds), "mute" (nothing at all for two seconds), "drip" (sends 100 bytes every 20 ms), a
+    status such as 503.
     """
 
     daemon_threads = True
@@ -76,8 +77,9 @@ class Handler(BaseHTTPRequestHandler):
                     self.wfile.write(body[k : k + 100])
                     time.sleep(0.02)
             return
-        self.wfile.write(body[: len(body) // 2] if todo in ("cut", "hold") else body)
-        if todo == "hold":
+        part = {"cut": len(body) // 2, "hold": len(body) // 2, "mute": 0}
+        self.wfile.write(body[: part.get(todo)])
+        if todo in ("hold", "mute"):
             time.sleep(2)
 
 
@@ -286,6 +288,12 @@ def test_a_server_below_the_limit_is_given_up_in_time(server, tmp_path, plan, mo
     server.plan = []
     download.retrieve(server.url, tmp_path / NAME, limit=FAST)
     assert (tmp_path / NAME).read_bytes() == CONTENT and server.ranges[-1]
+
+
+def test_a_server_that_sends_nothing_is_too_slow(server, tmp_path):
+    server.plan = ["mute"]
+    with pytest.raises(download.TooSlow, match="no more than 0 kB/s"):
+        download.retrieve(server.url, tmp_path / NAME, limit=FAST)
 
 
 def test_a_server_above_the_limit_is_not_given_up(server, tmp_path):
