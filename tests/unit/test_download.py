@@ -26,7 +26,8 @@ class Server(ThreadingHTTPServer):
     """Serves CONTENT. `plan` holds what happens to the next requests, "ok" when it is empty.
 
     "ok", "cut" (closes half-way through what it should send), "hold" (sends half, then nothing for
-    two seconds), "mute" (nothing at all for two seconds), "drip" (sends 100 bytes every 20 ms), a status such as 503.
+    two seconds), "mute" (nothing at all for two seconds), "drip" (sends 100 bytes every 20 ms), a
+    status such as 503.
     """
 
     daemon_threads = True
