@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from course_lib import callbacks as own
 from course_lib import checkpoints, datasets, experiments, feeding, lock, records, settings
-from course_lib.backend import SeedSteps, hardware, keras, seed_everything, versions
+from course_lib.backend import SeedSteps, hardware, keras, pinned, seed_everything, versions
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
@@ -38,18 +38,20 @@ class Run:
         return 100 * self.history["test_accuracy"][-1]
 
 
-def compiled(experiment, *, wrap=None, **changes):
+def compiled(experiment, *, wrap=None, precision="float32", **changes):
     """The experiment's network, compiled with its optimizer; `changes` go to the builder.
 
     wrap: a function of the network that returns the one to compile in its place.
+    precision: a Keras dtype policy.
     """
-    model = experiment.build(**changes)
-    model = wrap(model) if wrap else model
-    model.compile(
-        _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    with pinned(precision):
+        model = experiment.build(precision=precision, **changes)
+        model = wrap(model) if wrap else model
+        model.compile(
+            _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
     return model
 
 
@@ -121,12 +123,7 @@ def run(
     if on_device is None:
         on_device = keras.backend.backend() == "jax" and bool(hardware()["accelerators"])
     wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
-    before = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy(precision)
-        model = compiled(experiment, wrap=wrap, **changes)
-    finally:
-        keras.config.set_dtype_policy(before)
+    model = compiled(experiment, wrap=wrap, precision=precision, **changes)
     more = records.VALIDATION if data.x_val is not None else ()
     state = {
         # Another backend's checkpoint is not continued: it draws and rounds otherwise.
