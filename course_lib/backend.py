@@ -3,6 +3,10 @@
 Two lines about oneDNN are written by C++ to file descriptor 2 before any log level is read.
 (Switching oneDNN off would silence them too, and cost half the training speed.) So the
 descriptor is caught during this one import, and whatever else was written is passed on.
+
+Keras also has settings of its own, from `keras.json` in the user's home, from the environment, or
+from a cell of a notebook. None of them decides what a network of the course is: `pin` sets what
+can be set, and a CourseError says what to do about the rest.
 """
 
 import contextlib
@@ -15,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from course_lib import settings
+from course_lib.settings import CourseError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -39,12 +44,65 @@ def _without_startup_lines():
                     sys.stderr.write(line)
 
 
-with _without_startup_lines():
-    import keras
-    from keras import layers
+# Keras' settings that decide a result, as the course needs them.
+_SETTINGS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
+_SETTINGS |= dict.fromkeys(("max_epochs", "max_steps_per_epoch"))
+_BACKENDS = ("tensorflow", "jax", "torch")  # Keras has more, which do not train
+_ONE, _AGAIN = f"one of {', '.join(_BACKENDS)}", "and start Python again"
 
-    # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
-    keras.ops.convert_to_tensor(0.0)
+
+def _asked() -> str:
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def pin() -> None:
+    """Keras' settings become those of the course, for good: a network may be used at any time.
+
+    Raises CourseError for what Keras fixed when it was imported, and is not as a record says.
+    """
+    backend, asked, wrong = keras.backend.backend(), _asked(), None
+    if backend != asked or asked not in _BACKENDS:
+        wrong = f"Keras runs on {backend}, KERAS_BACKEND is {asked}: set it to {_ONE}"
+    elif getattr(keras.config, "is_nnx_enabled", bool)():
+        wrong = "Keras was imported with NNX: set KERAS_NNX_ENABLED to 0"
+    elif backend == "torch" and os.environ.get("KERAS_TORCH_DEVICE"):
+        wrong = "no record holds KERAS_TORCH_DEVICE: unset it"
+    if wrong:
+        raise CourseError(f"{wrong}, {_AGAIN}")
+    for name, value in _SETTINGS.items():
+        # An older Keras has no limits, and nothing to set.
+        getattr(keras.config, f"set_{name}", lambda _: None)(value)
+
+
+@contextlib.contextmanager
+def pinned(precision: str = "float32"):
+    """`pin`; and what is made within follows the Keras dtype policy `precision`."""
+    pin()
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy(precision)
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+if "keras" not in sys.modules:
+    # They go before what keras.json says.
+    os.environ.update(KERAS_BACKEND=_asked(), KERAS_NNX_ENABLED="0")
+try:
+    with _without_startup_lines():
+        import keras
+        from keras import layers
+
+        # Keras loads its backend lazily in parts; touch it while the descriptor is caught.
+        keras.ops.convert_to_tensor(0.0)
+except Exception as error:  # a wrong setting shows in many ways
+    _file = os.path.join(os.environ.get("KERAS_HOME") or "~/.keras", "keras.json")
+    raise CourseError(
+        f"Keras cannot be imported ({error}): set KERAS_BACKEND to {_ONE} that is installed, "
+        f"mend {_file}, unset other variables KERAS_*, {_AGAIN}"
+    ) from error
+pin()
 
 BFLOAT16 = ("amx_bf16", "avx512_bf16")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", *BFLOAT16)
@@ -55,7 +113,7 @@ __all__ = [
     "hardware",
     "keras",
     "layers",
-    "policy",
+    "pinned",
     "precision",
     "seed_everything",
     "threads",
@@ -100,17 +158,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-@contextlib.contextmanager
-def policy(name: str):
-    """Layers that are made inside compute under that dtype policy of Keras."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def threads() -> int:

@@ -12,7 +12,6 @@ Hours of recording rest on this form. A kind may be added; what stands here for 
 import hashlib
 import json
 
-from course_lib.backend import policy
 from course_lib.settings import CourseError
 
 _WEIGHTED = ("use_bias", "activation", "kernel_initializer", "bias_initializer",
@@ -85,5 +84,5 @@ def digest(form: list[dict]) -> str:
 
 def of(experiment) -> str:
     """The hash of an experiment's network as it is built today."""
-    with policy("mixed_bfloat16"):  # or layers that stay in float32 would not show
-        return digest(normal_form(experiment.build()))
+    # In float32, layers that stay in it under mixed precision would not show.
+    return digest(normal_form(experiment.build(precision="mixed_bfloat16")))

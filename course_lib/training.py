@@ -21,7 +21,7 @@ from course_lib import (
     settings,
 )
 from course_lib import callbacks as own
-from course_lib.backend import SeedSteps, keras, seed_everything
+from course_lib.backend import SeedSteps, keras, pinned, seed_everything
 from course_lib.progress import Progress
 from course_lib.settings import CourseError
 
@@ -48,19 +48,21 @@ class Run:
         return 100 * self.history["test_accuracy"][-1]
 
 
-def compiled(experiment, *, wrap=None, **changes):
+def compiled(experiment, *, wrap=None, precision="float32", **changes):
     """The experiment's network, compiled with its optimizer; `changes` go to the builder.
 
     wrap: a function of the network that returns the one to compile in its place.
+    precision: a Keras dtype policy.
     """
-    model = experiment.build(**changes)
-    model = wrap(model) if wrap else model
-    model.compile(
-        _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
-        loss="sparse_categorical_crossentropy",
-        # The loss contains the penalty of weight decay; the cross-entropy by itself does not.
-        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
-    )
+    with pinned(precision):
+        model = experiment.build(precision=precision, **changes)
+        model = wrap(model) if wrap else model
+        model.compile(
+            _named(keras.optimizers, learning_rate=experiment.schedule(0), **experiment.optimizer),
+            loss="sparse_categorical_crossentropy",
+            # The loss contains the penalty of weight decay; the cross-entropy by itself does not.
+            metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
+        )
     return model
 
 
@@ -136,8 +138,7 @@ def run(
         on_device = keras.backend.backend() == "jax" and bool(here["hardware"]["accelerators"])
     wrap = (lambda m: feeding.scanned(m, experiment, *standards)) if on_device else None
     seed_everything(seed)
-    with backend.policy(precision):
-        model = compiled(experiment, wrap=wrap, **changes)
+    model = compiled(experiment, wrap=wrap, precision=precision, **changes)
     state = {
         "run": {
             "experiment": experiment.id,

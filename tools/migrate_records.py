@@ -20,8 +20,7 @@ from course_lib import experiments, records, settings
 
 GRAPHS = """
 import importlib.util, json, sys, types
-from course_lib import backend, experiments
-backend.policy = None  # graph.py imports it, and `normal_form` does not need it
+from course_lib import experiments
 spec = importlib.util.spec_from_file_location("graph", sys.argv[1])
 graph = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(graph)

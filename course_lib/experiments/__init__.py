@@ -64,18 +64,20 @@ class Experiment:
     note: str = ""
     weights: bool = False  # those of its seed 0 are published, while there is room for them
 
-    def build(self, *, seed: int | None = None, **changes):
+    def build(self, *, seed: int | None = None, precision: str = "float32", **changes):
         """The Keras model. `changes` go to the builder: `build(block=my_block)`.
 
         seed: draw the first weights from it; None draws on from wherever the generator stands.
+        precision: a Keras dtype policy, whatever policy and settings Keras has outside.
         """
-        if seed is not None:
-            from course_lib.backend import seed_everything
+        from course_lib.backend import pinned, seed_everything
 
-            seed_everything(seed)
-        module, function = self.builder.rsplit(".", 1)
-        builder = getattr(importlib.import_module(f"course_lib.models.{module}"), function)
-        return builder(**{**self.arguments, **changes})
+        with pinned(precision):
+            if seed is not None:
+                seed_everything(seed)
+            module, function = self.builder.rsplit(".", 1)
+            builder = getattr(importlib.import_module(f"course_lib.models.{module}"), function)
+            return builder(**{**self.arguments, **changes})
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result of a run, as plain JSON values."""

@@ -1,0 +1,153 @@
+"""Keras' own settings, from a home folder, the environment or a cell, decide no result."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from course_lib import settings
+
+# A notebook: a cell before the course is imported, a build, a cell, a build and a run.
+NOTEBOOK = """
+import hashlib, os, pytest
+from course_lib.settings import CourseError
+digest = hashlib.sha256()
+
+def add(model):
+    digest.update(model.to_json().encode())
+    for weights in model.get_weights():
+        digest.update(weights.tobytes())
+
+def cells():
+    {first}
+    from tests.unit import tiny
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch)
+        from course_lib import experiments, training
+        add(experiments.get("tiny/dropout").build(seed=1))
+        import keras
+        {then}
+        add(experiments.get("tiny/dropout").build(seed=1))
+        run = training.run("tiny/dropout", profile="ci", seed=1)
+        add(run.model)
+        print(digest.hexdigest(), run.history["loss"], run.history["test_accuracy"])
+
+try:
+    cells()
+except CourseError as error:
+    print("refused:", error)
+"""
+
+
+def written(folder, content) -> str:
+    """A KERAS_HOME whose keras.json holds `content`: text, or values to be coded."""
+    folder.mkdir()
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "keras.json").write_text(text)
+    return str(folder)
+
+
+def python(*words, **variables):
+    """A process without any of the caller's KERAS_ variables."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("KERAS_")}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=settings.ROOT,
+        env={**clean, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def shown(home, first="pass", then="pass", **variables) -> str:
+    program = NOTEBOOK.format(first=first, then=then)
+    done = python("-c", program, KERAS_HOME=home, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    return shown(written(tmp_path_factory.mktemp("plain") / "keras", {}))
+
+
+ODD = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 0.1}
+CHANGED = "; ".join(
+    f"keras.config.set_{name}({value!r})"
+    for name, value in {**ODD, "dtype_policy": "float64", "max_epochs": 1}.items()
+)
+PINNED = [  # keras.json, variables and cells
+    ({"image_data_format": "channels_first"}, {}),
+    ({"floatx": "float16"}, {}),
+    ({"floatx": "float64"}, {}),
+    ({"epsilon": 0.1}, {}),
+    ({"backend": "jax"}, {}),
+    ({"nnx_enabled": True}, {}),
+    ("no JSON", {}),
+    ({}, {"KERAS_BACKEND": ""}),
+    ({}, {"KERAS_MAX_EPOCHS": "1"}),
+    ({}, {"KERAS_MAX_STEPS_PER_EPOCH": "1"}),
+    ({}, {"KERAS_NNX_ENABLED": "1"}),
+    ({}, {"KERAS_TORCH_DEVICE": "nonsense"}),
+    (ODD, {"KERAS_MAX_EPOCHS": "1", "first": "import keras; keras.config.dtype_policy()"}),
+    ({}, {"first": f"import keras; {CHANGED}"}),
+    ({}, {"then": CHANGED}),
+    ({}, {"then": "keras.config.set_max_steps_per_epoch(1)"}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content, variables", PINNED, ids=str)
+def test_a_setting_of_keras_changes_no_network_and_no_run(content, variables, plain, tmp_path):
+    assert "refused" not in plain
+    assert shown(written(tmp_path / "keras", content), **variables) == plain
+
+
+RUN = ("-m", "course_lib", "run", "squeezenet/bn", "--profile", "ci")
+TORCH = (
+    "keras.backend.backend = lambda: 'torch';"
+    "os.environ.update(KERAS_BACKEND='torch', KERAS_TORCH_DEVICE='cpu')"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "content, cells, says",
+    [
+        ({"backend": "jax"}, {"first": "import keras"}, "Keras runs on jax, KERAS_BACKEND is ten"),
+        ({}, {"then": "os.environ['KERAS_BACKEND'] = 'jax'"}, "Keras runs on tensorflow"),
+        ({}, {"then": "keras.config.set_backend('jax')"}, "Keras runs on tensorflow"),
+        ({}, {"then": "keras.config.is_nnx_enabled = lambda: True"}, "KERAS_NNX_ENABLED to 0"),
+        ({}, {"then": TORCH}, "KERAS_TORCH_DEVICE: unset it"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_set_is_refused_in_a_notebook(content, cells, says, tmp_path):
+    out = shown(written(tmp_path / "keras", content), **cells)
+    assert out.startswith("refused: ") and len(out.splitlines()) == 1
+    assert says in out and "start Python again" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "content, variables, says",
+    [
+        ([], {}, "keras.json"),
+        ({"floatx": "bfloat16"}, {}, "Invalid `floatx`"),
+        ({"epsilon": 1}, {}, "Invalid `epsilon`"),
+        ({"image_data_format": "first"}, {}, "Invalid `image_data_format`"),
+        ({}, {"KERAS_MAX_EPOCHS": "two"}, "'two'"),
+        ({}, {"KERAS_BACKEND": "TensorFlow"}, "TensorFlow"),
+        ({}, {"KERAS_BACKEND": "numpy"}, "KERAS_BACKEND is numpy: set it to one of tensorflow"),
+        ({}, {"KERAS_BACKEND": "absent"}, "set KERAS_BACKEND to one of tensorflow, jax, torch"),
+    ],
+    ids=str,
+)
+def test_what_keras_does_not_start_with_is_one_line(content, variables, says, tmp_path):
+    home = written(tmp_path / "keras", content)
+    done = python(*RUN, KERAS_HOME=home, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("course_lib: ") and done.stderr.count("\n") == 1
+    assert says in done.stderr and "start Python again" in done.stderr
