@@ -5,6 +5,8 @@ DATA = builtin
 PORT = 8000
 LAB =
 LOCK =
+MINUTES =
+JOBS =
 UV = 0.13.9
 TORCH = torch==2.13.0
 # Of two environments of other versions. `python3.13` may be there and not start (pyenv).
@@ -32,7 +34,7 @@ ISOLATED := $(call isolated,.venv)
 TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/_build/tried"
 
 .PHONY: help book serve lab test check lint unit chapters site test-backends test-colab test-lowest \
-	verify bench format outputs lock clean
+	verify bench record format outputs lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -129,6 +131,11 @@ verify: $(READY) ## every record against its schema, every number in the book ag
 bench: $(READY) ## speed, side by side with what was there before
 	@for script in tests/benchmarks/bench_*.py; do \
 		$(ISOLATED) $(BIN)/python $$script || exit 1; done
+
+# --- record -------------------------------------------------------------------------------------
+
+record: $(READY) ## work off data/queue.txt in the background of other work; MINUTES=150 stops in time
+	@$(ISOLATED) $(BIN)/python tools/record.py --minutes "$(MINUTES)" --jobs "$(JOBS)"
 
 # --- maintain -----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ optimizer after a completed epoch. NumPy's .npz carries a checksum per array, wh
 verifies, so a damaged file is noticed and the one before it is used.
 """
 
+import contextlib
 import io
 import json
 import shutil
@@ -105,6 +106,18 @@ def goes_on(then: dict, now: dict, folder: Path | None) -> None:
             "not what is here, and a run ends as it began: finish it there, or delete that folder "
             "and begin anew"
         )
+
+
+def state(folder: Path) -> dict | None:
+    """The state in the newest whole checkpoint in `folder`, without its arrays; None if none."""
+    for name in (NEWEST, BEFORE):
+        with (
+            contextlib.suppress(Exception),  # as `_read` says
+            open(folder / name, "rb") as file,
+            np.load(file) as arrays,
+        ):
+            return json.loads(str(arrays["state"]))
+    return None
 
 
 def _read(file: Path) -> tuple[dict, list] | None:

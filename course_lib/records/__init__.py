@@ -9,6 +9,7 @@ from course_lib.records.check import check
 from course_lib.records.results import (
     compare,
     expected_seconds,
+    guessed_seconds,
     load,
     percent,
     provenance,
@@ -42,6 +43,7 @@ __all__ = [
     "configuration",
     "digest",
     "expected_seconds",
+    "guessed_seconds",
     "load",
     "outcome",
     "path",

@@ -35,10 +35,15 @@ def expected_seconds(experiment, profile) -> tuple[float, bool]:
     """How long a run will take, and whether a record says so: the last one of that profile."""
     with contextlib.suppress(CourseError, IndexError):
         return sum(load(experiment, profile.name)[-1]["seconds_per_epoch"]), True
+    return guessed_seconds(experiment, profile), False
+
+
+def guessed_seconds(experiment, profile) -> float:
+    """How long a run might take, by the work of its network."""
     config = configuration(experiment, profile)
     classes, images = CLASSES_AND_IMAGES.get(config["data"], (1, 0))  # what is drawn has a budget
     images = config["images"] or (experiment.first_classes or classes) * images
-    return 3 * experiment.macs * images * config["epochs"] / GUESS, False
+    return 3 * experiment.macs * images * config["epochs"] / GUESS
 
 
 def percent(records: list[dict], which: str = "final") -> list[float]:

@@ -63,6 +63,14 @@ def test_checkpoint_restores_every_variable_and_the_state(saved):
     assert kept == {checkpoints.NEWEST, checkpoints.BEFORE}, "two generations and nothing else"
 
 
+def test_the_state_is_read_without_a_network_from_the_newest_whole_checkpoint(saved):
+    folder, _ = saved
+    assert checkpoints.state(folder)["epoch"] == 2
+    truncate(folder / checkpoints.NEWEST)
+    assert checkpoints.state(folder)["epoch"] == 1
+    assert checkpoints.state(folder / "nowhere") is None
+
+
 def test_checkpoint_holds_dropouts_seeds_the_momentum_and_the_step(saved):
     model = network()
     names = [v.path for v in checkpoints._variables(model)]

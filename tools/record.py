@@ -1,0 +1,233 @@
+"""Work off the queue of recordings: `make record MINUTES=150`.
+
+data/queue.txt names runs, the most wanted first, `id profile seed` a line. Each is a process of its
+own, one thread at the lowest priority, as many side by side as there are cores. What was stopped,
+however roughly, goes on at the next call from its last completed epoch.
+
+A run's code is a clone of this repository at a commit, so that nobody's editing gets into a record:
+a new run takes HEAD; one that was interrupted takes the commit on which it began, which its
+checkpoint names. A finished record, and weights if it has any, move to data/ here, to be
+committed by hand. Clones and logs lie in `record` below COURSE_RUNS_DIR.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import checkouts
+import queued
+from queued import Entry, hours
+
+from course_lib import settings
+from course_lib.recording import TO_GO_ON
+from course_lib.settings import CourseError
+
+POLL = 0.5  # seconds
+GRACE = 300  # seconds past its time in which a run may evaluate and write, before it is ended
+
+# What a run's process does before it becomes `python -m course_lib …`: it takes the lowest
+# priority, ends when its parent does, and makes sure whose code it is about to run. (A function
+# handed to Popen would run between fork and exec, where threads of a library can lock it up.)
+CHILD = """
+import ctypes, importlib.util, os, signal, sys
+parent, *command = sys.argv[1:]
+os.nice(19)
+prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux
+if prctl:
+    prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() != int(parent):
+    sys.exit("the parent has ended")
+found = getattr(importlib.util.find_spec("course_lib"), "origin", None)
+if not found or not os.path.samefile(os.path.dirname(os.path.dirname(found)), os.getcwd()):
+    sys.exit(f"course_lib would come from {found}, not from {os.getcwd()}")
+os.execv(sys.executable, [sys.executable, "-m", "course_lib", *command])
+"""
+
+
+@dataclass
+class Run:
+    entry: Entry
+    process: subprocess.Popen
+    log: Path
+    checkout: Path
+    started: float = field(default_factory=time.monotonic)
+
+
+def say(text: str) -> None:
+    print(time.strftime("%H:%M"), text, flush=True)
+
+
+def start(entry: Entry, minutes: float | None) -> Run:
+    """Start `entry` in a process of its own."""
+    place = checkouts.at(checkouts.commit_for(entry))
+    log = checkouts.home() / "logs" / entry.id / f"{entry.profile}-seed{entry.seed}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", CHILD, str(os.getpid()), "run", entry.id, "--publish"]
+    command += ["--profile", entry.profile, "--seeds", str(entry.seed)]
+    command += ["--minutes", f"{minutes:.2f}"] if minutes else []
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(place),  # before the editable install of the working tree
+        "PYTHONUNBUFFERED": "1",
+        "COURSE_RUNS_DIR": str(settings.runs_dir()),
+        "COURSE_DATA_DIR": str(settings.data_dir()),
+    }
+    with open(log, "ab") as out:
+        out.write(f"\n=== {time.strftime('%F %T')} at {place.name}\n".encode())
+        out.flush()
+        process = subprocess.Popen(
+            command,
+            cwd=place,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is the parent's to pass on
+        )
+    return Run(entry, process, log, place)
+
+
+def end(runs: list[Run]) -> None:
+    """End their processes; at most the running epoch of each is lost."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for run in [run for run in runs if run.process.poll() is None]:
+            os.killpg(run.process.pid, number)
+        limit = time.monotonic() + 5
+        while time.monotonic() < limit and any(run.process.poll() is None for run in runs):
+            time.sleep(0.05)
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
+    return "\n".join(f"    {line}" for line in text.strip().splitlines()[-count:])
+
+
+def outcome(run: Run, status: int) -> str | None:
+    """Say how `run` ended, and bring over what it published; what went wrong, if it failed."""
+    entry, taken = run.entry, hours(time.monotonic() - run.started)
+    if status == TO_GO_ON:
+        epochs = len((entry.begun() or {}).get("seconds_per_epoch", ()))
+        say(f"{entry}: stopped after {taken}, {epochs} epochs are done")
+        return None
+    try:
+        if status:
+            raise CourseError(f"exit status {status}\n{last_lines(run.log)}")
+        names = checkouts.bring_over(entry, run.checkout)
+        if not entry.file().exists():
+            raise CourseError(f"it left no record\n{last_lines(run.log)}")
+    except CourseError as error:
+        say(f"{entry}: failed after {taken}")
+        return f"{entry}: {error}\n    the whole log: {run.log}"
+    say(f"{entry}: finished after {taken}: {', '.join(names)}")
+    return None
+
+
+def work(entries: list[Entry], jobs: int, minutes: float | None, failed: list[str]) -> None:
+    """Run `entries` in their order, `jobs` side by side, for that long. What fails, and why, is
+    added to `failed`; the others go on."""
+    waiting, running = deque(entries), []
+    limit = time.monotonic() + 60 * minutes if minutes else float("inf")
+    try:
+        while True:
+            while waiting and len(running) < jobs and time.monotonic() < limit:
+                entry = waiting.popleft()
+                try:
+                    running.append(start(entry, minutes and (limit - time.monotonic()) / 60))
+                    say(f"{entry}: running at {running[-1].checkout.name}")
+                except CourseError as error:
+                    failed.append(f"{entry}: {error}")
+            if not running:
+                return
+            time.sleep(POLL)
+            overdue = time.monotonic() > limit + GRACE
+            if overdue:
+                end(running)
+            for run in [run for run in running if run.process.poll() is not None]:
+                running.remove(run)
+                failure = outcome(run, TO_GO_ON if overdue else run.process.returncode)
+                failed += [failure] if failure else []
+    finally:
+        end(running)
+
+
+@contextlib.contextmanager
+def alone():
+    """Let one process at a time work the queue off; a CourseError if another does."""
+    settings.writable(checkouts.home())
+    with open(checkouts.home() / "lock", "a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise CourseError(
+                f"another make record is at work here (process {lock.read().strip()}): let it "
+                "finish, or stop it first"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def stoppable():
+    """Turn the first signal that asks this process to end into a KeyboardInterrupt."""
+
+    def stop(number, frame):
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)  # the runs are ended in peace
+        raise KeyboardInterrupt
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}  # nohup
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="record", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", help="stop in time; without it, when the queue is done")
+    parser.add_argument("--jobs", help="runs side by side (default: a run a core)")
+    parser.add_argument("--left", action="store_true", help="only say what is left")
+    args = parser.parse_args(arguments)
+    failed = []
+    try:
+        minutes = settings.positive(args.minutes, "MINUTES") if args.minutes else None
+        jobs = settings.whole_number(args.jobs, "JOBS", least=1) if args.jobs else settings.cores()
+        entries = queued.read(settings.ROOT / "data" / "queue.txt")
+        if args.left:
+            print(queued.left(entries, jobs))
+            return 0
+        with alone(), stoppable():
+            todo = [entry for entry in entries if not queued.recorded(entry)]
+            checkouts.tidy(todo)
+            say(queued.left(entries, jobs))
+            work(todo, jobs, minutes, failed)
+            say(queued.left(entries, jobs))
+    except CourseError as error:
+        print("record:", *str(error).split(), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; make record goes on from the last completed epochs", file=sys.stderr)
+        return 130
+    finally:
+        if failed:
+            print("failed, and tried again at the next call:", *failed, sep="\n", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
