@@ -189,6 +189,9 @@ def test_runs_go_in_order_in_a_clone_and_what_they_publish_is_brought_over(repos
     assert (repository.root / "data/weights/squeezenet/bn.safetensors").exists()
     assert repository.git("status", "--porcelain", "course_lib") == "M course_lib/__main__.py"
 
+    clone = repository.runs / "record" / "checkouts" / head
+    assert repository.git("-C", str(clone), "status", "--porcelain") == "", "moved, not copied"
+
     repository.seeds(4, 0, 2, 1)
     status, out, err = repository.record()
     assert [call[0] for call in repository.calls()] == ["1"]
