@@ -102,6 +102,7 @@ def provenance(ids=None):
                         for h in hardware
                     ),
                     "backend": _all(f"{r['backend']} {r['versions'][r['backend']]}" for r in runs),
+                    "precision, threads": _all(f"{r['precision']}, {r['threads']}" for r in runs),
                     "finished": _all(r["finished"][:10] for r in runs),
                 }
             )
