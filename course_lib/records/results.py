@@ -12,9 +12,9 @@ from course_lib.settings import CourseError
 # Seeds on either side below which a comparison is not decided: two spread by chance alone.
 ENOUGH = 3
 
-# Multiply-accumulates a second in training on one core: for a first guess of the time, until the
-# experiment has a record of its own.
-GUESS = 10e9
+# Multiply-accumulates a second in training on one core, by the precision that a profile prefers:
+# for a first guess of the time, until the experiment has a record of its own.
+GUESS = {"float32": 10e9, "mixed_bfloat16": 30e9}
 CLASSES_AND_IMAGES = {"cifar10": (10, 5_000), "tiny-imagenet": (200, 450)}  # of each class
 
 
@@ -43,7 +43,7 @@ def guessed_seconds(experiment, profile) -> float:
     config = configuration(experiment, profile)
     classes, images = CLASSES_AND_IMAGES.get(config["data"], (1, 0))  # what is drawn has a budget
     images = config["images"] or (experiment.first_classes or classes) * images
-    return 3 * experiment.macs * images * config["epochs"] / GUESS
+    return 3 * experiment.macs * images * config["epochs"] / GUESS[profile.precisions[0]]
 
 
 def percent(records: list[dict], which: str = "final") -> list[float]:
