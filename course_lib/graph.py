@@ -55,7 +55,11 @@ def normal_form(model) -> list[dict]:
         form.append(
             {
                 "kind": kind,
-                "arguments": {name: _plain(config.get(name)) for name in ARGUMENTS[kind]},
+                # Keras before 3.14 leaves the alpha of an ELU out of its configuration.
+                "arguments": {
+                    name: _plain(config.get(name, getattr(layer, name, None)))
+                    for name in ARGUMENTS[kind]
+                },
                 "computes": layer.compute_dtype,
                 "reads": [place[name] for name in sources if name != layer.name],
                 "shape": list(layer.output.shape[1:]),

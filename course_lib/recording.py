@@ -87,7 +87,7 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
     """Is that run recorded? With --publish, a finished local record is published on the way; with
     --again, only your own record counts."""
     publish = args.publish
-    if publish and has_weights(experiment, profile, seed):
+    if publish and has_weights(experiment, profile, seed, args.precision):
         from course_lib import checkpoints
 
         wanted = records.digest(records.configuration(experiment, profile))
@@ -123,9 +123,11 @@ def publish_record(record: dict) -> None:
     print(records.write(record))
 
 
-def has_weights(experiment, profile, seed: int) -> bool:
+def has_weights(experiment, profile, seed: int, precision=None) -> bool:
     """Does such a run, when it is published, carry its weights? A full one takes the place of a
-    tenth."""
+    tenth; none in a precision that is not the profile's does."""
+    if precision not in (None, *profile.precisions):
+        return False
     if not experiment.weights or seed != 0 or 2 * experiment.parameters.total > MOST_WEIGHTS:
         return False
     full = records.path(experiment.id, "full", 0).exists()
@@ -149,7 +151,7 @@ def one(experiment, seed, profile, minutes, args, restarts) -> bool:
     if result.finished:
         if args.publish:
             publish_record(result.record)
-            if has_weights(experiment, profile, seed):
+            if has_weights(experiment, profile, seed, args.precision):
                 source = {k: result.record[k] for k in ("config_hash", "network", "profile")}
                 file = settings.weights_of(experiment.id)
                 print(checkpoints.save_weights(result.model, file, source))

@@ -115,7 +115,8 @@ class Experiment:
         ours, theirs = _flat(self.configuration()), _flat(other.configuration())
         keys = [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]
         if ours["builder"] != theirs["builder"]:  # what one alone is given has no counterpart
-            keys = [k for k in keys if not k.startswith("arguments.") or k in ours and k in theirs]
+            both = [k for k in ours if k in theirs and _name(ours, k) == _name(theirs, k)]
+            keys = [k for k in keys if not k.startswith("arguments.") or k in both]
         if not keys:
             return f"{self.id} and {other.id} are the same network under the same protocol."
         lines = [

@@ -122,10 +122,11 @@ def compare(a, b, profile: str | None = None) -> str:
     """
     names = [experiments.get(getattr(x, "id", x)).id for x in (a, b)]
     sides = {p: [load(x, p) for x in names] for p in ([profile] if profile else settings.RECORDED)}
-    profile = max(sides, key=lambda p: min(ENOUGH, *map(len, sides[p])))
+    profile = max(sides, key=lambda p: (min(ENOUGH, *map(len, sides[p])), any(sides[p])))
     missing = [name for name, runs in zip(names, sides[profile], strict=True) if not runs]
     if missing:
-        return f"{names[0]} against {names[1]}: {missing[0]} is not recorded yet."
+        start = f"{names[0]} against {names[1]}"
+        return f"{start}: {missing[0]} is not recorded under {profile} yet."
     first, second = map(percent, sides[profile])
     gap = mean(first) - mean(second)
     start = f"{names[0]} against {names[1]}, {profile}: {gap:+.2f} points"

@@ -79,7 +79,7 @@ def path(
     not the profile's have files of their own, which are in no table.
     """
     own = settings.PROFILES[profile].precisions
-    precision = precision or own[0]
+    precision = own[0] if precision is None else precision
     if precision not in PRECISIONS:
         raise settings.nearest(precision, PRECISIONS, "precision")
     name = f"{profile}-seed{seed}"
