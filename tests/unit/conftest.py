@@ -6,6 +6,10 @@ import pytest
 
 from course_lib import experiments, records, settings
 
+# As the command `run` does: one thread, so that a run in this process and one in another agree bit
+# for bit. TensorFlow reads it when it first computes.
+settings.use_threads(1)
+
 Node = namedtuple("Node", "kind config inputs shape")
 
 # What Keras writes into a configuration from 3.14 on only, as it is before: the alpha that an ELU
@@ -14,6 +18,13 @@ NOT_WRITTEN = {
     "ELU": {"alpha": 1.0},
     "BatchNormalization": {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99},
 }
+
+
+@pytest.fixture(autouse=True)
+def _own_threads():
+    """What a test sets for the processes that it starts reaches no other test."""
+    yield
+    settings.use_threads(1)
 
 
 @pytest.fixture(scope="session")

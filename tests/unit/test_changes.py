@@ -256,11 +256,11 @@ def filters(nodes, name) -> int:
 
 
 def squeeze_ratio(nodes, e):
-    """Of the filters that read it; without a ratio table 1's."""
+    """Of the filters that read it; at a ratio of 0 table 1's."""
     ratio, width, names = value(e, "squeeze_ratio"), value(e, "width", 1.0), []
     for k, usual in enumerate(SQUEEZES, start=2):
         expand = filters(nodes, f"fire{k}_expand1") + filters(nodes, f"fire{k}_expand3")
-        wanted = width * usual if ratio is None else ratio * expand
+        wanted = ratio * expand if ratio else width * usual
         assert filters(nodes, f"fire{k}_squeeze") == round(wanted)
         names.append(f"fire{k}_squeeze")
     return forget(nodes, names, "filters")

@@ -3,13 +3,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib import datasets, experiments, records, settings
+from course_lib import checkpoints, datasets, experiments, recording, records, settings
 from course_lib.datasets import cifar10, synthetic_tiny, tiny_imagenet
+from course_lib.records import results
 
 
 @pytest.fixture
@@ -112,6 +114,8 @@ WRONG = [
     (["run", BN, "--seeds", str(2**32)], "--seeds must be"),
     (["run", BN, "--jobs", "0"], "--jobs must be a whole number from 1"),
     (["run", BN, "--jobs", "two"], "--jobs must be a whole number from 1"),
+    (["run", BN, "--threads", "0"], "--threads must be a whole number from 1"),
+    (["run", BN, "--threads", "all"], "--threads must be a whole number from 1"),
     (["run", BN, "--minutes", "0"], "--minutes must be a number above 0"),
     (["run", BN, "--minutes", "-5"], "--minutes"),
     (["run", BN, "--minutes", "nan"], "--minutes must be a number above 0"),
@@ -208,11 +212,13 @@ def trained(monkeypatch, make_record):
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     calls = Calls()
+    monkeypatch.setattr(settings, "commit", lambda: "0123456789ab")
 
     def run(experiment, *, profile, seed, folder, minutes, restarts, precision):
         calls.append((experiment.id, profile, seed))
         calls.options.append({"restarts": restarts, "precision": precision, "minutes": minutes})
         record = make_record(experiment.id, profile, seed)
+        record["precision"] = precision or settings.PROFILES[profile].precisions[-1]
         if restarts:
             record["restarts"] = [list(restart) for restart in restarts]
         records.write(record, folder)
@@ -266,9 +272,33 @@ def test_publish_publishes_what_was_run_before_without_running_it_again(course, 
     assert not (folders / "weights").exists(), "weights are of full runs"
 
 
-def test_without_options_a_run_follows_its_protocol_in_float32(course, trained):
+def test_without_options_a_run_follows_its_protocol_on_one_thread(course, trained):
     assert course("run", BN)[0] == 0
-    assert trained.options == [{"restarts": (), "precision": "float32", "minutes": None}]
+    assert trained.options == [{"restarts": (), "precision": None, "minutes": None}]
+    assert {os.environ[name] for name in settings.THREADS.values()} == {"1"}
+    course("run", "squeezenet/he", "--threads", "2")
+    assert {os.environ[name] for name in settings.THREADS.values()} == {"2"}
+
+
+@pytest.mark.parametrize("commit", ["unknown", "0123456789ab-dirty"])
+def test_code_of_no_commit_is_not_published_nor_trained_for_it(
+    course, trained, folders, monkeypatch, commit
+):
+    monkeypatch.setattr(settings, "commit", lambda: commit)
+    status, out, err = course("run", BN, "--publish")
+    assert (status, out, trained) == (2, "", []) and len(err.splitlines()) == 1
+    assert commit in err and "commit course_lib first" in err
+    assert not (folders / "records").exists()
+
+
+@pytest.mark.parametrize("commit", ["unknown", "0123456789ab-dirty", "", "../evil"])
+def test_a_local_record_of_code_of_no_commit_is_not_published(
+    course, trained, folders, make_record, commit
+):
+    records.write({**make_record(), "commit": commit}, folders / "runs")
+    status, _, err = course("run", BN, "--publish")
+    assert status == 2 and "delete the record and run it again" in err
+    assert not (folders / "records").exists() and trained == []
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
@@ -310,18 +340,52 @@ def weights_below(folders) -> set[str]:
     return files_below(folder) if folder.exists() else set()
 
 
-@pytest.mark.parametrize("precision, number", [("float32", 1), ("mixed_bfloat16", 0)])
-def test_published_weights_are_those_of_float32(course, trained, folders, precision, number):
-    words = ["--profile", "full", "--publish", "--precision", precision]
+@pytest.mark.parametrize(
+    "profile, precision, number",
+    [
+        ("full", "float32", 1),
+        ("full", "mixed_bfloat16", 0),
+        ("tenth", "mixed_bfloat16", 1),
+        ("tenth", "float32", 1),
+        ("tenth", "mixed_float16", 0),
+        ("quick", "float32", 0),
+    ],
+)
+def test_published_weights_are_those_of_the_profiles_own_precision(
+    course, trained, folders, profile, precision, number
+):
+    words = ["--profile", profile, "--publish", "--precision", precision]
     assert course("run", BN, *words)[0] == 0
     assert len(weights_below(folders)) == number
 
 
-def test_weights_of_more_than_8_megabytes_are_not_published(course, trained, folders):
-    large, small = "resnet-v2/164", "resnet-v2/110"  # two bytes a parameter
-    assert course("run", large, small, "--profile", "full", "--publish")[0] == 0
+def test_weights_of_a_full_run_take_the_place_of_a_tenth_and_not_the_reverse(
+    course, trained, folders
+):
+    def publish(profile):
+        course("run", BN, "--profile", profile, "--publish")
+        return checkpoints.weights_source(settings.weights_of(BN))["profile"]
+
+    assert [publish(profile) for profile in ("tenth", "full", "tenth")] == ["tenth", "full", "full"]
+    (folders / "records" / BN / "tenth-seed0.json").unlink()
+    (folders / "runs" / BN / "tenth-seed0.json").unlink()
+    assert publish("tenth") == "full" and len(trained) == 3
+
+
+def test_only_what_its_entry_names_carries_weights(course, trained, folders):
+    assert not experiments.get("squeezenet/he").weights
+    assert course("run", "squeezenet/he", "--profile", "full", "--publish")[0] == 0
+    assert weights_below(folders) == set()
+
+
+def test_weights_of_more_than_8_megabytes_are_not_published(course, trained, folders, monkeypatch):
+    large, small = (replace(experiments.get(f"resnet-v2/{n}"), weights=True) for n in (164, 110))
+    for experiment in (large, small):  # two bytes a parameter
+        monkeypatch.setitem(experiments._EXPERIMENTS, experiment.id, experiment)
+    words = ["run", large.id, small.id, "--profile", "full", "--publish"]
+    assert course(*words)[0] == 0
     assert weights_below(folders) == {"resnet-v2/110.safetensors"}
-    assert "2 of 2 recorded" in course("run", large, small, "--profile", "full", "--publish")[1]
+    assert "2 of 2 recorded" in course(*words)[1]
 
 
 def test_weights_of_another_configuration_are_made_anew(course, trained, folders):
@@ -364,37 +428,59 @@ def test_record_that_does_not_hold_any_more_is_made_anew(course, trained, folder
     assert "another configuration" in out and "recording it anew" in out
 
 
+HE = "squeezenet/he"
+
+
 @pytest.mark.parametrize(
     "ends, status, says",
     [
-        ({BN: (0, "/runs/bn.json"), "squeezenet/he": (0, "/runs/he.json")}, 0, "/runs/he.json"),
-        ({BN: (0, "…\nto go on, run again"), "squeezenet/he": (0, "")}, 0, "1 not finished"),
-        ({BN: (2, ""), "squeezenet/he": (0, "/runs/he.json")}, 2, "/runs/he.json"),
-        ({BN: (-9, ""), "squeezenet/he": (2, "")}, 2, ""),
+        ({BN: (0, "/runs/bn.json"), HE: (0, "/runs/he.json")}, 0, "/runs/he.json"),
+        ({BN: (0, "1 not finished; to go on, run again"), HE: (0, "")}, 0, "run again"),
+        ({BN: (3, ""), HE: (0, "/runs/he.json")}, 3, "1 not finished"),
+        ({BN: (2, ""), HE: (0, "/runs/he.json")}, 2, "/runs/he.json"),
+        ({BN: (2, ""), HE: (3, "")}, 2, ""),
+        ({BN: (-9, ""), HE: (1, "")}, 2, ""),
     ],
-    ids=["all well", "out of time", "one failed", "all failed"],
+    ids=["all well", "whatever they print", "out of time", "one failed", "both", "all failed"],
 )
-def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, ends, status, says):
+def test_jobs_are_processes_that_answer_by_their_exit_status(
+    course, monkeypatch, ends, status, says
+):
     calls = {}
 
-    def run(command, *, env, **options):
+    def run(command, **options):
         id = command[command.index("run") + 1]
-        calls[id] = command, env
+        calls[id] = command
         return SimpleNamespace(returncode=ends[id][0], stdout=ends[id][1])
 
-    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(recording.subprocess, "run", run)
     words = ["run", *ends, "--profile", "ci", "--jobs", "2", "--minutes", "5"]
     found, out, err = course(*words)
     assert set(calls) == set(ends), "one that fails does not keep the others from running"
-    for command, env in calls.values():
+    for command in calls.values():
         assert command[:3] == [sys.executable, "-m", "course_lib"]
         assert command[command.index("--profile") + 1] == "ci" and "--publish" not in command
         assert 4 < float(command[command.index("--minutes") + 1]) <= 5
-        assert int(env["TF_NUM_INTRAOP_THREADS"]) == max(1, os.cpu_count() // 2)
     assert says in out
-    assert found == status, "a run that failed is no success"
-    assert len(err.splitlines()) == (status != 0)
-    assert ("python -m course_lib " + " ".join(words) in out) == (says == "1 not finished")
+    assert found == status, "a run that failed is no success, one that stopped in time no failure"
+    assert len(err.splitlines()) == (status == 2)
+    assert ("python -m course_lib " + " ".join(words) in out) == (status == 3)
+
+
+@pytest.mark.parametrize("finished, status", [(True, 0), (False, 3)])
+def test_a_run_that_stops_in_time_ends_with_status_3(
+    course, trained, monkeypatch, finished, status
+):
+    from course_lib import training
+
+    whole = training.run
+
+    def run(*args, **options):
+        done = whole(*args, **options)
+        return SimpleNamespace(**{**vars(done), "finished": finished, "history": {"loss": [1.0]}})
+
+    monkeypatch.setattr(training, "run", run)
+    assert course("run", BN, "--minutes", "5")[0] == status
 
 
 @pytest.mark.parametrize(
@@ -403,8 +489,11 @@ def test_jobs_run_as_processes_that_share_the_cores(course, monkeypatch, ends, s
         [],
         ["--precision", "mixed_bfloat16"],
         ["--from-epoch", "1", "2", "--learning-rate", "1e-4", "1e-5"],
+        ["--threads", "2"],
+        ["--again"],
+        ["--publish"],
     ],
-    ids=["no options", "precision", "restarts"],
+    ids=lambda words: words[0] if words else "no options",
 )
 def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
     calls = []
@@ -413,16 +502,20 @@ def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
         calls.append(command)
         return SimpleNamespace(returncode=0, stdout="/runs/bn.json")
 
-    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(recording.subprocess, "run", run)
+    monkeypatch.setattr(settings, "commit", lambda: "0123456789ab")
     status, _, _ = course("run", BN, "--seeds", "0", "1", "--jobs", "2", *words)
     assert status == 0 and len(calls) == 2
-    expected = words if "--precision" in words else ["--precision", "float32", *words]
     for command in calls:
         # What a process reads of its words is what was meant.
-        read = cli.parser().parse_args(command[3:])
-        meant = cli.parser().parse_args(["run", BN, "--seeds", read.seeds[0], *expected])
-        assert (read.precision, cli.restarts_of(read)) == (meant.precision, cli.restarts_of(meant))
-        assert (read.ids, read.profile, read.publish) == ([BN], "quick", False)
+        read = vars(cli.parser().parse_args(command[3:]))
+        meant = vars(cli.parser().parse_args(["run", BN, "--profile", "quick", *words]))
+        both = [recording.restarts_of(SimpleNamespace(**args)) for args in (read, meant)]
+        assert both[0] == both[1]
+        told = ("seeds", "from_epoch", "learning_rate")
+        assert {k: v for k, v in read.items() if k not in told} == {
+            k: v for k, v in meant.items() if k not in told
+        }
     assert {command[command.index("--seeds") + 1] for command in calls} == {"0", "1"}
 
 
@@ -479,4 +572,4 @@ def test_the_guess_counts_the_images_of_the_first_classes_alone(folders):
     miniature = experiments.get("deepergooglenet/miniature")
     seconds, known = records.expected_seconds(miniature, settings.PROFILES["full"])
     assert not known
-    assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / records.GUESS
+    assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / results.GUESS

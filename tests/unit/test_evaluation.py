@@ -198,7 +198,8 @@ def test_diverged_network_is_an_error_and_no_report(data, as_it_is):
 
 @pytest.fixture(scope="module")
 def drawn():
-    return synthetic.load(images=100, test_images=30)
+    data = synthetic.load(images=100, test_images=30)
+    return replace(data, content=data.fingerprint())
 
 
 @pytest.fixture
@@ -219,15 +220,17 @@ def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
         assert command in str(error.value) and "\n" not in str(error.value)
 
 
-def full_hash(experiment):
-    return records.digest(records.configuration(experiment, settings.PROFILES["full"]))
+def source(experiment, profile="full") -> dict[str, str]:
+    """What the file of weights says of its run."""
+    config = records.configuration(experiment, settings.PROFILES[profile])
+    return {"config_hash": records.digest(config), "profile": profile}
 
 
 @pytest.fixture
 def published(tiny):
     """Weights as a full run of seed 0 publishes them, and the network that they are of."""
     model = experiments.get(ID).build(seed=1)
-    checkpoints.save_weights(model, settings.weights_of(ID), full_hash(experiments.get(ID)))
+    checkpoints.save_weights(model, settings.weights_of(ID), source(experiments.get(ID)))
     return model
 
 
@@ -239,15 +242,24 @@ def test_published_weights_are_evaluated_on_the_experiments_own_data(published, 
         np.testing.assert_array_equal(np.asarray(ours), expected)
 
 
-@pytest.mark.parametrize("profile, seed", [("full", 1), ("quick", 0)])
-def test_published_weights_are_of_the_full_run_of_seed_0_alone(published, profile, seed):
+@pytest.mark.parametrize("profile, seed", [("full", 1), ("quick", 0), ("tenth", 0)])
+def test_published_weights_are_of_one_run_alone(published, profile, seed):
     with pytest.raises(CourseError, match="is not among your runs"):
         evaluation.saved(experiments.get(ID), profile, seed)
 
 
+def test_weights_of_a_tenth_are_found_where_there_are_no_full_ones(tiny):
+    experiment = experiments.get(ID)
+    model = experiment.build(seed=1)
+    checkpoints.save_weights(model, settings.weights_of(ID), source(experiment, "tenth"))
+    evaluation.saved(experiment, "tenth", 0)
+    with pytest.raises(CourseError, match="is not among your runs"):
+        evaluation.saved(experiment, "full", 0)
+
+
 def test_held_out_images_are_not_among_those_whose_mean_is_taken(tiny, monkeypatch, drawn):
     held = replace(experiments.get(ID), validation=10)
-    checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID), full_hash(held))
+    checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID), source(held))
     _, data = evaluation.saved(held, "full", 0)
     assert len(data.x_train) == 90 and len(data.x_val) == 10
 
@@ -310,7 +322,7 @@ def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
     )
     evaluation.saved(experiments.get(ID), "quick", 3)
     options = {"profile": "quick", "seed": 3, "folder": tiny, "restarts": (), "train": False}
-    assert calls == [options]
+    assert calls == [{**options, "precision": "float32"}]
     records.write({**record, "backend": "jax"}, tiny)
     with pytest.raises(CourseError, match="KERAS_BACKEND=jax"):
         evaluation.saved(experiments.get(ID), "quick", 3)

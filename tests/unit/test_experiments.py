@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from course_lib import counting, experiments, feeding, records, settings
+from course_lib.schedules import Steps
 from course_lib.settings import CourseError
 
 ALL = experiments.ids()
@@ -253,7 +254,8 @@ def resnet_counts(version, depth, width=16, residual=True):
 def test_counts_of_the_resnets_follow_from_their_formula(id):
     e = experiments.get(id)
     found = e.parameters.total, e.parameters.trainable, e.macs
-    assert found == resnet_counts(int(e.builder[-1]), **e.arguments)
+    given = {name: e.arguments[name] for name in ("depth", "width", "residual")}
+    assert found == resnet_counts(int(e.builder[-1]), **given)
 
 
 # --- protocols ------------------------------------------------------------------------------------
@@ -524,24 +526,65 @@ def test_every_experiment_is_whole():
         assert json.loads(json.dumps(e.configuration())) == e.configuration()
 
 
-@pytest.mark.parametrize("file", sorted(settings.RECORDS_DIR.rglob("*.json")), ids=lambda f: f.stem)
-def test_records_published_so_far_still_hold(file):
-    assert records.read(file)["config_hash"]
+def test_digest_follows_what_decides_the_result_and_nothing_else():
+    def digest(experiment):
+        return records.digest(experiment.configuration())
 
-
-def test_configuration_of_the_first_records_is_what_it_was():
-    config = records.configuration(experiments.get("squeezenet/bn"), settings.profile("quick"))
-    assert records.digest(config) == (
-        "c68dbee7ce739420a610cb88bc4c77a375037eeaea21acb8b01149d3405df0de"
-    )
-
-
-def test_hash_follows_what_decides_the_result_and_nothing_else():
     plain = experiments.get("squeezenet/plain")
-    hashes = [experiments.get(id).hash() for id in experiments.ids()]
-    assert len(set(hashes)) == len(hashes)
-    assert replace(plain, question="?", note="new", reported=None).hash() == plain.hash()
-    assert replace(plain, batch=65).hash() != plain.hash()
+    assert len({digest(experiments.get(id)) for id in ALL}) == len(ALL)
+    assert digest(replace(plain, question="?", note="new", reported=None)) == digest(plain)
+    assert digest(replace(plain, batch=65)) != digest(plain)
+
+
+# --- a tenth --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_a_tenth_divides_every_number_of_epochs_and_nothing_else(id):
+    e, tenth = experiments.get(id), experiments.get(id).divided(10)
+    assert tenth.epochs == int(e.epochs / 10 + 0.5) >= 1
+    rates = [tenth.schedule(epoch) for epoch in range(tenth.epochs)]
+    if isinstance(e.schedule, Steps):
+        starts = [start for start, _ in tenth.schedule.rates]
+        assert starts[0] == 0 and sorted(set(starts)) == starts and starts[-1] < tenth.epochs
+        assert sorted(set(rates)) == sorted(rate for _, rate in e.schedule.rates), "none is lost"
+        assert tenth.schedule.late == 0
+    else:
+        assert tenth.schedule.epochs == tenth.epochs, "the decay ends with the run"
+        assert rates == sorted(rates, reverse=True) and rates[-1] > 0
+    assert [c["patience"] for c in tenth.callbacks if "patience" in c] == [
+        max(1, int(c["patience"] / 10 + 0.5)) for c in e.callbacks if "patience" in c
+    ]
+    assert bool(tenth.keep_every) == bool(e.keep_every)
+    divided = ("epochs", "schedule", "callbacks", "keep_every")
+    assert replace(tenth, **{name: getattr(e, name) for name in divided}) == e
+
+
+# id -> epochs, then epoch: rate at and before every drop.
+TENTHS = {
+    "squeezenet/bn": (30, {9: 1e-2, 10: 1e-3, 19: 1e-3, 20: 1e-4}),
+    "resnet-v1/20": (20, {7: 1e-3, 8: 1e-4, 12: 1e-5, 16: 1e-6, 17: 1e-6, 18: 5e-7}),
+    "minigooglenet/lr-1e-2": (7, {0: 1e-2, 1: 1e-2 * 6 / 7, 6: 1e-2 / 7}),
+    "densenet/growth-32": (20, {0: 1e-3, 19: 1e-3}),
+    "deepergooglenet/shallow-sgd": (7, {2: 1e-2, 3: 1e-3, 4: 1e-4}),
+    "deepergooglenet/deep-adam": (7, {3: 1e-3, 4: 1e-4, 5: 1e-4, 6: 1e-5}),
+}
+
+
+@pytest.mark.parametrize("id", TENTHS)
+def test_a_tenth_by_hand(id):
+    epochs, rates = TENTHS[id]
+    tenth = experiments.get(id).divided(10)
+    assert tenth.epochs == epochs
+    assert {epoch: tenth.schedule(epoch) for epoch in rates} == pytest.approx(rates)
+
+
+def test_nothing_is_divided_by_1():
+    e = experiments.get("resnet-v1/20")
+    assert e.divided(1) is e, "its schedule keeps its lateness"
+
+
+# --- ids and differences --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -598,8 +641,8 @@ def test_wrong_id_names_the_nearest_first(wrong, near):
             "squeezenet/ratio-0.125",
             None,
             [
-                "width, times the source's: 1 → 0.5",
-                "squeeze ratio: table 1 of the paper → 0.125",
+                "width, times the source's: 1.0 → 0.5",
+                "squeeze ratio, none for the numbers of table 1: none → 0.125",
             ],
         ),
         ("squeezenet/share-1", None, ["share of 3x3 among the expand filters: 0.5 → 0.01"]),
@@ -642,7 +685,7 @@ def test_wrong_id_names_the_nearest_first(wrong, near):
             "deepergooglenet/miniature",
             None,
             [
-                "width, times the source's: 1 → 0.25",
+                "width, times the source's: 1.0 → 0.25",
                 "classes of the network: 200 → 20",
                 "classes of the data set: all → 20",
             ],
@@ -668,8 +711,8 @@ def test_diff_of_two_families_leaves_out_what_has_no_counterpart():
     said = experiments.get("resnet-v1/20").diff("squeezenet/bn")
     assert "builder: squeezenet.squeezenet → resnet.resnet v1" in said
     assert "batch: 64 → 32" in said and "optimizer, name: SGD → Adam" in said
-    # A ResNet has them all the same, without being told.
-    assert not re.search("normalisation|initialiser|decay|depth", said)
+    # What a ResNet is not told has no counterpart, and what bears one name need not be one thing.
+    assert not re.search("normalisation|initialiser|decay|depth|width|first stage", said)
 
 
 def test_diff_without_a_parent_or_a_difference_is_a_sentence():

@@ -52,7 +52,7 @@ def test_digests_differ_by_experiment_and_by_profile(experiment):
     assert records.digest(shuffled) == records.digest(configs[0]), "the order must not matter"
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]])
 def test_unknown_schema_version_is_refused(make_record, version):
     refused({**make_record(), "schema": version}, "that file", "schema", "record the run again")
 
@@ -301,7 +301,8 @@ def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(fold
     assert files[2] == records.path("squeezenet/bn", "quick", 1, None, ((2, 1e-4),))
     assert records.read(files[3]) == twice
     assert records.load("squeezenet/bn") == plain
-    assert records.table(["squeezenet/bn"]).loc["squeezenet/bn", "seeds"] == 2
+    (last, *_) = records.table(["squeezenet/bn"]).loc["squeezenet/bn"]
+    assert last.endswith("(2\xa0seeds)")
 
 
 def test_no_two_chains_of_restarts_share_a_file():
@@ -312,6 +313,34 @@ def test_no_two_chains_of_restarts_share_a_file():
     assert len(names) == len(chains)
     stems = {records.path("a", "full", 0, None, c).with_suffix("").name for c in chains}
     assert {f"{stem}.json" for stem in stems} == names, "nor a folder of checkpoints"
+
+
+@pytest.mark.parametrize(
+    "profile, precision, name",
+    [
+        ("tenth", None, "tenth-seed0"),
+        ("tenth", "mixed_bfloat16", "tenth-seed0"),
+        ("tenth", "float32", "tenth-seed0"),
+        ("tenth", "mixed_float16", "tenth-seed0-mixed_float16"),
+        ("quick", None, "quick-seed0"),
+        ("quick", "float32", "quick-seed0"),
+        ("quick", "mixed_bfloat16", "quick-seed0-mixed_bfloat16"),
+        ("full", "mixed_bfloat16", "full-seed0-mixed_bfloat16"),
+    ],
+)
+def test_a_file_names_its_precision_where_that_is_not_the_profiles(profile, precision, name):
+    assert records.path("squeezenet/bn", profile, 0, None, (), precision).stem == name
+    with pytest.raises(CourseError, match="no precision ''"):
+        records.path("squeezenet/bn", profile, 0, None, (), "")
+
+
+def test_tables_take_a_tenth_in_either_precision_and_no_other(folders, make_record):
+    for seed, precision in enumerate(records.PRECISIONS):
+        records.write({**make_record(profile="tenth", seed=seed), "precision": precision})
+        records.write({**make_record(profile="quick", seed=seed), "precision": precision})
+    tenth, quick = (records.load("squeezenet/bn", name) for name in ("tenth", "quick"))
+    assert [r["precision"] for r in tenth] == ["float32", "mixed_bfloat16"]
+    assert [r["precision"] for r in quick] == ["float32"]
 
 
 def test_further_curves_are_checked_like_the_others(make_record):

@@ -44,6 +44,21 @@ def test_schedules_say_themselves_in_words():
     assert str(Polynomial(0.005, 1, 70)) == "0.005 · (1 - epoch / 70)^1"
 
 
+@pytest.mark.parametrize(
+    "start, late, divided", [(84, 0, 8), (85, 0, 9), (84, 1, 9), (80, 1, 8), (4, 0, 0), (5, 0, 1)]
+)
+def test_a_tenth_of_a_staircase_rounds_half_up_and_has_its_lateness_in_the_drops(
+    start, late, divided
+):
+    tenth = Steps(((0, 0.01), (start, 0.001)), late).divided(10)
+    assert tenth == Steps(((0, 0.01), (divided, 0.001)))
+
+
+def test_a_tenth_of_a_polynomial_falls_as_far_in_a_tenth_of_the_epochs():
+    assert Polynomial(0.01, 2, 70).divided(10) == Polynomial(0.01, 2, 7)
+    assert Polynomial(0.01, 2, 65).divided(10).epochs == 7
+
+
 def test_equal_schedules_are_equal_and_others_are_not():
     assert Steps(((0, 0.1),)) == Steps(((0, 0.1),)) != Steps(((0, 0.2),))
     assert Steps(((0, 0.1),)) != Steps(((0, 0.1),), late=1)

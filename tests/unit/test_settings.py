@@ -1,6 +1,7 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,10 @@ def test_profiles_are_those_of_the_design():
     assert ci.data == {"cifar10": "synthetic", "tiny-imagenet": "synthetic-tiny"}
     assert ci.epochs <= 2 and ci.images <= 2_000
     assert (full.data, full.images, full.test_images, full.epochs) == (None,) * 4
+    tenth = settings.PROFILES["tenth"]
+    assert replace(tenth, name="full", says=full.says, divide=1, precisions=("float32",)) == full
+    assert tenth.divide == 10 and tenth.precisions == ("mixed_bfloat16", "float32")
+    assert settings.RECORDED == ("full", "tenth", "quick")
 
 
 @pytest.mark.parametrize("wrong, near", [("quik", "quick"), ("FULL", "full"), ("ci2", "ci")])

@@ -20,8 +20,18 @@ import numpy as np
 import pytest
 
 from course_lib import __main__ as cli
+from course_lib import (
+    backend,
+    checkpoints,
+    experiments,
+    feeding,
+    graph,
+    recording,
+    records,
+    settings,
+    training,
+)
 from course_lib import callbacks as own
-from course_lib import checkpoints, experiments, feeding, records, settings, training
 from course_lib.backend import keras
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
@@ -187,7 +197,7 @@ def test_minutes_stop_in_time_with_a_checkpoint_and_say_how_to_go_on(
         # A clock that ticks whenever it is looked at: six ticks an epoch. After the second there
         # is no time for a third, long before the limit.
         clock(patch, lambda: next(seconds))
-        out = command(patch, capsys, "--minutes", str(16 / 60)).out
+        out = command(patch, capsys, "--minutes", str(16 / 60), status=3).out
     again = f"python -m course_lib run {ID} --profile ci --seeds {SEED} --minutes"
     folder = settings.runs_dir()
     assert "1 not finished" in out and again in out
@@ -209,7 +219,7 @@ def test_time_that_is_up_in_mid_epoch_keeps_the_last_whole_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(training, "Progress", Slower)
         clock(patch, lambda: now[0])
-        assert "1 not finished" in command(patch, capsys, "--minutes", "1").out
+        assert "1 not finished" in command(patch, capsys, "--minutes", "1", status=3).out
     command(monkeypatch, capsys)
     assert_same(uninterrupted(), settings.runs_dir(), segments=[[1, 1], [2, EPOCHS]])
 
@@ -358,15 +368,20 @@ def test_record_of_a_run_says_what_it_was_and_what_it_saw(uninterrupted):
     subset = tiny.data().subset(tiny.IMAGES, tiny.TEST_IMAGES)
     assert record["data"] == {
         "name": "synthetic",
+        "content": tiny.data().fingerprint(),
         "fingerprint": subset.fingerprint(),
+        "order": subset.order(),
         "images": tiny.IMAGES,
         "test_images": tiny.TEST_IMAGES,
     }
     assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?|unknown", record["commit"])
     assert datetime.fromisoformat(record["finished"]).utcoffset() == timedelta(0)
     assert {"python", "keras", "numpy", record["backend"]} <= set(record["versions"])
-    assert record["hardware"]["cores"] >= 1 and record["segments"] == [[1, EPOCHS]]
-    assert not {"precision", "restarts", "stopped_early"} & set(record)
+    assert record["hardware"] == backend.hardware() and record["segments"] == [[1, EPOCHS]]
+    assert (record["precision"], record["threads"]) == ("float32", 1)
+    assert record["network"] == graph.of(EXPERIMENTS["tiny/adam"])
+    assert records.UNKNOWN not in str(record), "what is known today is said"
+    assert not {"restarts", "stopped_early", "migrated"} & set(record)
     # The figure in the record against the network itself, with the mean of the training images.
     x = (subset.x_test - subset.x_train.mean(axis=0)) / 64
     answers = np.asarray(run.model(x.astype("float32"), training=False)).argmax(1)
@@ -386,6 +401,154 @@ def test_loss_that_is_no_number_stops_the_run_without_a_record(monkeypatch, caps
     with np.load(checkpoint(folder)) as found:
         kept = [found[k] for k in found.files if k != "state"]
     assert all(np.isfinite(a).all() for a in kept), "epoch 1 is kept"
+
+
+@pytest.mark.slow
+def test_the_loss_is_the_cross_entropy_and_the_penalty_of_weight_decay(uninterrupted):
+    run = uninterrupted("tiny/decay").run
+    history, penalty = run.history, float(sum(run.model.losses))
+    assert penalty > 0.01
+    for name in ("test", "validation"):  # with the weights of the end of the epoch
+        gap = history[f"{name}_loss"][-1] - history[f"{name}_cross_entropy"][-1]
+        assert gap == pytest.approx(penalty, rel=1e-4)
+    assert all(a > b for a, b in zip(history["loss"], history["cross_entropy"], strict=True))
+    plain = uninterrupted().run.history
+    for curve in ("loss", "test_loss"):
+        found = plain[curve.replace("loss", "cross_entropy")]
+        assert found == pytest.approx(plain[curve], rel=1e-5), "without decay they are one"
+
+
+# --- a run ends as it began -----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", [False, True])
+def test_checkpoint_of_another_seed_is_refused_and_nothing_is_written(
+    uninterrupted, stopped_after_three, tmp_path, finished
+):
+    source = uninterrupted().folder if finished else stopped_after_three
+    theirs = checkpoint(source).parent
+    copied = records.path(ID, "ci", 5, tmp_path).with_suffix("")
+    shutil.copytree(theirs, copied)
+    before = files_below(tmp_path)
+    for train_on in (True, False):
+        with pytest.raises(CourseError, match=r"holds another run \(differs in seed\)") as error:
+            training.run(ID, profile="ci", seed=5, folder=tmp_path, train=train_on)
+        assert str(copied) in str(error.value) and "\n" not in str(error.value)
+    assert files_below(tmp_path) == before
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """elsewhere(threads=2): from then on the circumstances are others."""
+    here = backend.circumstances()
+    return lambda **now: monkeypatch.setattr(backend, "circumstances", lambda: {**here, **now})
+
+
+OTHERWISE = {
+    "threads": ({"threads": 2}, "1 threads"),
+    "code": ({"code": "0" * 64}, "the code of commit "),
+    "versions": ({"versions": {"python": "3.99"}}, "python 3.1"),
+    "processor": ({"hardware": {"processor": "another", "instructions": []}}, "a processor "),
+    "two": ({"threads": 2, "code": "0" * 64}, " and 1 threads"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", OTHERWISE)
+def test_run_is_not_continued_under_other_circumstances(
+    stopped_after_three, tmp_path, elsewhere, what
+):
+    now, says = OTHERWISE[what]
+    shutil.copytree(stopped_after_three, tmp_path / "runs")
+    before = files_below(tmp_path / "runs")
+    elsewhere(**now)
+    with pytest.raises(CourseError, match="a run ends as it began") as error:
+        train(tmp_path / "runs")
+    assert says in str(error.value) and "\n" not in str(error.value)
+    assert files_below(tmp_path / "runs") == before
+
+
+@pytest.mark.slow
+def test_run_goes_on_at_a_later_commit_of_the_same_code(
+    uninterrupted, stopped_after_three, tmp_path, elsewhere
+):
+    shutil.copytree(stopped_after_three, tmp_path / "runs")
+    elsewhere(commit="0123456789ab")
+    train(tmp_path / "runs")
+    assert_same(uninterrupted(), tmp_path / "runs", [[1, 3], [4, EPOCHS]])
+    record = records.read(records.path(ID, "ci", SEED, tmp_path / "runs"))
+    assert record["commit"] == settings.commit(), "that of the code with which it began"
+
+
+@pytest.mark.slow
+def test_finished_run_is_restored_under_any_circumstances(uninterrupted, tmp_path, elsewhere):
+    whole = uninterrupted()
+    shutil.copytree(whole.folder, tmp_path / "runs")
+    elsewhere(threads=2, code="0" * 64)
+    assert train(tmp_path / "runs", train=False).record == whole.run.record
+    records.path(ID, "ci", SEED, tmp_path / "runs").unlink()
+    record = train(tmp_path / "runs").record
+    assert of_all_hours(record) == of_all_hours(whole.run.record), "on one thread, as it was made"
+
+
+@pytest.mark.slow
+def test_jobs_on_one_thread_are_the_run_on_one_thread(uninterrupted, tmp_path, monkeypatch, capsys):
+    """The number of threads is in the record, and a run beside others ends bit for bit as alone."""
+    start = subprocess.run
+
+    def run(words, **options):
+        assert words[1:3] == ["-m", "course_lib"]
+        words = [words[0], "-m", "tests.unit.tiny", "never", "0", *words[3:]]
+        return start(words, cwd=settings.ROOT, **options)
+
+    monkeypatch.setattr(recording.subprocess, "run", run)
+    command(monkeypatch, capsys, "--jobs", "2")
+    assert_same(uninterrupted(), settings.runs_dir(), [[1, EPOCHS]])
+    monkeypatch.setenv("COURSE_RUNS_DIR", str(tmp_path / "two"))
+    command(monkeypatch, capsys, "--jobs", "2", "--threads", "2")
+    assert records.read(records.path(ID, "ci", SEED, tmp_path / "two"))["threads"] == 2
+
+
+# --- precision of a profile -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "units, accelerators, expected",
+    [
+        (["avx2", "avx512_bf16"], [], "mixed_bfloat16"),
+        (["amx_bf16"], [], "mixed_bfloat16"),
+        (["avx2", "avx512f", "avx512_vnni"], [], "float32"),
+        ([], ["gpu:0"], "mixed_bfloat16"),
+        ([], [], "float32"),
+    ],
+)
+def test_bfloat16_is_taken_where_there_is_a_unit_for_it(monkeypatch, units, accelerators, expected):
+    monkeypatch.setattr(backend, "instructions", lambda: units)
+    monkeypatch.setattr(backend, "hardware", lambda: {"accelerators": accelerators})
+    assert backend.precision(settings.PROFILES["tenth"].precisions) == expected
+    for profile in ("quick", "ci", "full"):
+        assert backend.precision(settings.PROFILES[profile].precisions) == "float32"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units, expected", [(["amx_bf16"], "mixed_bfloat16"), ([], "float32")])
+def test_tenth_is_a_tenth_of_the_epochs_in_what_the_processor_computes_in(
+    folders, monkeypatch, units, expected
+):
+    monkeypatch.setattr(backend, "instructions", lambda: units)
+    monkeypatch.setattr(backend, "hardware", lambda: {"accelerators": []} | HARDWARE)
+    long = replace(EXPERIMENTS[ID], epochs=20, schedule=Steps(((0, 0.05), (10, 0.01))))
+    monkeypatch.setitem(experiments._EXPERIMENTS, ID, long)
+    run = training.run(ID, profile="tenth", seed=SEED, folder=folders / "runs")
+    file = folders / "runs" / ID / "tenth-seed3.json"
+    assert run.record == records.read(file) and run.record["precision"] == expected
+    assert run.history["learning_rate"] == pytest.approx([0.05, 0.01])
+    assert (run.record["config"]["epochs"], run.record["config"]["protocol_epochs"]) == (2, 20)
+    assert run.model.get_layer("conv").compute_dtype == expected.removeprefix("mixed_")
+
+
+HARDWARE = {"processor": "any", "instructions": [], "cores": 1}
 
 
 # --- restarted by hand ----------------------------------------------------------------------------
