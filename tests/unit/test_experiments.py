@@ -641,8 +641,8 @@ def test_wrong_id_names_the_nearest_first(wrong, near):
             "squeezenet/ratio-0.125",
             None,
             [
-                "width, times the source's: 1.0 → 0.5",
                 "squeeze ratio, none for the numbers of table 1: none → 0.125",
+                "width, times the source's: 1.0 → 0.5",
             ],
         ),
         ("squeezenet/share-1", None, ["share of 3x3 among the expand filters: 0.5 → 0.01"]),
