@@ -14,11 +14,10 @@ import os
 import platform
 import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
-from course_lib import settings
+from course_lib import processor, settings
 from course_lib.settings import CourseError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -104,9 +103,6 @@ except Exception as error:  # a wrong setting shows in many ways
     ) from error
 pin()
 
-BFLOAT16 = ("amx_bf16", "avx512_bf16")
-INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", *BFLOAT16)
-
 __all__ = [
     "SeedSteps",
     "circumstances",
@@ -172,33 +168,19 @@ def threads() -> int:
         import tensorflow as tf
 
         chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or int(os.environ.get(settings.THREADS[name], 0)) or settings.cores()
-
-
-def _cpuinfo(field: str) -> str:
-    """What Linux says of the first processor; empty where it does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    return next((x.split(":")[1].strip() for x in lines if x.split("\t")[0] == field), "")
-
-
-def instructions() -> list[str]:
-    """Of the instruction sets that decide which kernels compute, those of the processor."""
-    return sorted(set(INSTRUCTIONS) & set(_cpuinfo("flags").split()))
+    return chosen or int(os.environ.get(processor.THREADS[name], 0)) or processor.cores()
 
 
 def precision(wanted: tuple[str, ...]) -> str:
     """The first of these dtype policies that is worth while here: bfloat16 where there is a unit
     for it, in the processor or in an accelerator."""
-    units = set(BFLOAT16) & set(instructions()) or hardware()["accelerators"]
+    units = processor.has_bfloat16() or hardware()["accelerators"]
     return next(name for name in wanted if units or "bfloat16" not in name)
 
 
 def hardware() -> dict:
     """Processor and its instruction sets, cores and accelerators."""
-    processor = _cpuinfo("model name") or platform.processor() or platform.machine()
+    name = processor.cpuinfo("model name") or platform.processor() or platform.machine()
     if keras.backend.backend() == "torch":  # Keras lists its devices on the other two only
         import torch
 
@@ -206,9 +188,9 @@ def hardware() -> dict:
     else:
         devices = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
     return {
-        "processor": processor,
-        "instructions": instructions(),
-        "cores": settings.cores(),
+        "processor": name,
+        "instructions": processor.instructions(),
+        "cores": processor.cores(),
         "accelerators": devices,
     }
 

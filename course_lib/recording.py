@@ -7,7 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from course_lib import experiments, records, settings
+from course_lib import experiments, processor, records, settings
 from course_lib.settings import CourseError
 
 MOST_WEIGHTS = 8e6  # bytes of a published file of weights
@@ -21,7 +21,7 @@ def run(args) -> int:
     profile = settings.profile(args.profile)
     seeds = [settings.seed_from(s, "--seeds") for s in args.seeds or [settings.seed()]]
     jobs = settings.whole_number(args.jobs, "--jobs", least=1)
-    settings.use_threads(settings.whole_number(args.threads, "--threads", least=1))
+    processor.use_threads(settings.whole_number(args.threads, "--threads", least=1))
     minutes = settings.positive(args.minutes, "--minutes") if args.minutes is not None else None
     restarts = restarts_of(args)
     if args.publish and (profile.name == "ci" or restarts or args.again):
@@ -43,6 +43,9 @@ def run(args) -> int:
     seconds, known = zip(*(records.expected_seconds(e, profile) for e, _ in todo), strict=True)
     source = "on the machine of earlier records" if all(known) else "at a first guess"
     print(f"{len(todo)} to run, about {duration(sum(seconds) / jobs)} {source}")
+    if "bfloat16" in (args.precision or profile.precisions[0]) and not processor.has_bfloat16():
+        how = "slower than in float32" if args.precision else "in float32 instead"
+        print(f"this processor has no unit for bfloat16: it computes {how}, an accelerator aside")
     settings.writable(settings.runs_dir())
     deadline = time.monotonic() + 60 * minutes if minutes else None
 

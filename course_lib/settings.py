@@ -25,16 +25,6 @@ RECORDS_DIR = ROOT / "data" / "records"
 WEIGHTS_DIR = ROOT / "data" / "weights"
 
 
-# The variable that each library reads for the number of its threads. (TensorFlow has a second
-# one for operations side by side, which changes the time and not the result.)
-THREADS = {
-    "tensorflow": "TF_NUM_INTRAOP_THREADS",
-    "tensorflow, side by side": "TF_NUM_INTEROP_THREADS",
-    "torch": "OMP_NUM_THREADS",
-    "jax": "NPROC",
-}
-
-
 class CourseError(Exception):
     """Something the user can mend. The message is one line: what was wrong, what to do."""
 
@@ -159,21 +149,6 @@ def data_dir() -> Path:
 def runs_dir() -> Path:
     """The folder of local runs and checkpoints. It need not exist yet."""
     return _folder("COURSE_RUNS_DIR", "runs")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def use_threads(count: int) -> None:
-    """Let one operation use `count` threads; before this process first computes.
-
-    Their number decides how sums are split and with that, by rounding, the result of a run.
-    """
-    os.environ |= {name: str(count) for name in THREADS.values()}
 
 
 def keras_home() -> Path:

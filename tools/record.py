@@ -26,7 +26,7 @@ import checkouts
 import queued
 from queued import Entry, hours
 
-from course_lib import settings
+from course_lib import processor, settings
 from course_lib.recording import TO_GO_ON
 from course_lib.settings import CourseError
 
@@ -206,7 +206,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = []
     try:
         minutes = settings.positive(args.minutes, "MINUTES") if args.minutes else None
-        jobs = settings.whole_number(args.jobs, "JOBS", least=1) if args.jobs else settings.cores()
+        jobs = settings.whole_number(args.jobs, "JOBS", least=1) if args.jobs else processor.cores()
         entries = queued.read(settings.ROOT / "data" / "queue.txt")
         if args.left:
             print(queued.left(entries, jobs))

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from course_lib import lock, settings
+from course_lib import lock, processor, settings
 from course_lib.datasets import Dataset, hdf5
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -219,7 +219,7 @@ def _mapping(images: int):
     if images < FEW:
         yield map
         return
-    cores = min(os.cpu_count() or 1, 60)  # Windows waits for no more than 63
+    cores = min(processor.cores(), 60)  # Windows waits for no more than 63
     pool = ProcessPoolExecutor(cores, get_context("spawn"), initializer=_depend_on_parent)
     try:
         yield pool.map

@@ -4,11 +4,11 @@ from functools import cache
 
 import pytest
 
-from course_lib import experiments, records, settings
+from course_lib import experiments, processor, records, settings
 
 # As the command `run` does: one thread, so that a run in this process and one in another agree bit
 # for bit. TensorFlow reads it when it first computes.
-settings.use_threads(1)
+processor.use_threads(1)
 
 Node = namedtuple("Node", "kind config inputs shape")
 
@@ -24,7 +24,7 @@ NOT_WRITTEN = {
 def _own_threads():
     """What a test sets for the processes that it starts reaches no other test."""
     yield
-    settings.use_threads(1)
+    processor.use_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Earlier stages first. A module may import from earlier stages and from its own.
 FLOW = [
-    ["settings", "lock"],
+    ["settings", "lock", "processor"],
     ["backend", "progress", "normalization"],
     ["datasets", "models", "counting", "graph", "schedules"],
     ["experiments"],

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib import checkpoints, datasets, experiments, recording, records, settings
+from course_lib import checkpoints, datasets, experiments, processor, recording, records, settings
 from course_lib.datasets import cifar10, synthetic_tiny, tiny_imagenet
 from course_lib.records import results
 
@@ -275,9 +275,9 @@ def test_publish_publishes_what_was_run_before_without_running_it_again(course, 
 def test_without_options_a_run_follows_its_protocol_on_one_thread(course, trained):
     assert course("run", BN)[0] == 0
     assert trained.options == [{"restarts": (), "precision": None, "minutes": None}]
-    assert {os.environ[name] for name in settings.THREADS.values()} == {"1"}
+    assert {os.environ[name] for name in processor.THREADS.values()} == {"1"}
     course("run", "squeezenet/he", "--threads", "2")
-    assert {os.environ[name] for name in settings.THREADS.values()} == {"2"}
+    assert {os.environ[name] for name in processor.THREADS.values()} == {"2"}
 
 
 @pytest.mark.parametrize("commit", ["unknown", "0123456789ab-dirty"])

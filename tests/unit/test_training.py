@@ -26,6 +26,7 @@ from course_lib import (
     experiments,
     feeding,
     graph,
+    processor,
     recording,
     records,
     settings,
@@ -524,7 +525,7 @@ def test_jobs_on_one_thread_are_the_run_on_one_thread(uninterrupted, tmp_path, m
     ],
 )
 def test_bfloat16_is_taken_where_there_is_a_unit_for_it(monkeypatch, units, accelerators, expected):
-    monkeypatch.setattr(backend, "instructions", lambda: units)
+    monkeypatch.setattr(processor, "instructions", lambda: units)
     monkeypatch.setattr(backend, "hardware", lambda: {"accelerators": accelerators})
     assert backend.precision(settings.PROFILES["tenth"].precisions) == expected
     for profile in ("quick", "ci", "full"):
@@ -536,7 +537,7 @@ def test_bfloat16_is_taken_where_there_is_a_unit_for_it(monkeypatch, units, acce
 def test_tenth_is_a_tenth_of_the_epochs_in_what_the_processor_computes_in(
     folders, monkeypatch, units, expected
 ):
-    monkeypatch.setattr(backend, "instructions", lambda: units)
+    monkeypatch.setattr(processor, "instructions", lambda: units)
     monkeypatch.setattr(backend, "hardware", lambda: {"accelerators": []} | HARDWARE)
     long = replace(EXPERIMENTS[ID], epochs=20, schedule=Steps(((0, 0.05), (10, 0.01))))
     monkeypatch.setitem(experiments._EXPERIMENTS, ID, long)
