@@ -32,7 +32,8 @@ def cells():
         add(experiments.get("tiny/dropout").build(seed=1))
         run = training.run("tiny/dropout", profile="ci", seed=1)
         add(run.model)
-        print(digest.hexdigest(), run.history["loss"], run.history["test_accuracy"])
+        # Epsilon would show nowhere else: on TensorFlow it does not reach this network's loss.
+        print(digest.hexdigest(), run.history, keras.config.epsilon())
 
 try:
     cells()
