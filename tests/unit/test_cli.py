@@ -575,4 +575,4 @@ def test_the_guess_counts_the_images_of_the_first_classes_alone(folders):
     miniature = experiments.get("deepergooglenet/miniature")
     seconds, known = records.expected_seconds(miniature, settings.PROFILES["full"])
     assert not known
-    assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / results.GUESS
+    assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / results.GUESS["float32"]

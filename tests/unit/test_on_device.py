@@ -66,6 +66,10 @@ def process(folder: Path) -> None:
 
     load = datasets.load
     cifar10.ROWS, feeding.CHUNK = ROWS, AT_ONCE
+    # These images are not CIFAR-10's, which is known by its content.
+    cifar10.known = lambda train, test, *_: datasets.Dataset(
+        "cifar10", cifar10.CLASSES, *train, *test, content="00"
+    )
     tiny.install(pytest.MonkeyPatch(), load=lambda name: load("cifar10"))
     for id, changes in EXPERIMENTS.items():
         base = tiny.EXPERIMENTS[id]
