@@ -52,7 +52,7 @@ def test_digests_differ_by_experiment_and_by_profile(experiment):
     assert records.digest(shuffled) == records.digest(configs[0]), "the order must not matter"
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2], 2.0, [[[]]] * 50])
 def test_unknown_schema_version_is_refused(make_record, version):
     refused({**make_record(), "schema": version}, "that file", "schema", "record the run again")
 
@@ -221,6 +221,7 @@ def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_recor
     record = shortened(make_record(EARLY), epochs)
     for wrong in ({}, {"stopped_early": False}, {"stopped_early": None}):
         refused({**record, **wrong}, "seconds_per_epoch is not 4 numbers")
+    refused({**make_record(EARLY), "stopped_early": False}, "stopped_early is true where")
     early = {**record, "stopped_early": True}
     assert records.read(records.write(early)) == early
 
@@ -235,9 +236,11 @@ def test_early_end_allows_neither_none_nor_more_nor_uneven_epochs(make_record):
     records.check(record)  # stopped in its last epoch
     history = {k: [*values, values[-1]] for k, values in record["history"].items()}
     longer = {**record, "history": history, "seconds_per_epoch": [1.0] * 5}
-    refused({**longer, **records.outcome(history, CHOOSE)}, "loss is not 5 numbers")
+    refused(
+        {**longer, **records.outcome(history, CHOOSE)}, "5 epochs are none of its protocol of 4"
+    )
     empty = {**record, "history": {k: [] for k in history}, "seconds_per_epoch": []}
-    refused(empty, "loss is not 0 numbers")
+    refused(empty, "0 epochs are none")
     record = shortened(record, 3)
     refused({**record, "seconds_per_epoch": [1.0] * 2}, "loss is not 2 numbers")
     del record["history"]["test_loss"][0]
@@ -288,8 +291,8 @@ def test_curve_that_an_epoch_was_chosen_by_must_be_there(make_record, values):
 
 def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(folders, make_record):
     plain = [make_record(seed=seed) for seed in (0, 1)]
-    once = {**make_record(seed=1), "restarts": [[2, 1e-4]]}
-    twice = {**make_record(seed=2), "restarts": [[2, 1e-4], [3, 0.05]]}
+    once = make_record(seed=1, restarts=[[2, 1e-4]])
+    twice = make_record(seed=2, restarts=[[2, 1e-4], [3, 0.05]])
     files = [records.write(r) for r in (*plain, once, twice)]
     assert [f.name for f in files] == [
         "quick-seed0.json",
