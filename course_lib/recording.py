@@ -104,8 +104,8 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
         try:
             record = records.read(file)
             base = settings.runs_dir() if file == local else settings.RECORDS_DIR
-            if (place := records.path_of(record, base)) != file:
-                raise CourseError(f"{file} holds the record of another run, {place}")
+            if (own := records.path_of(record, base)) != file:
+                raise CourseError(f"{file} holds the record of another run, {own}")
         except CourseError as error:
             if file.exists():
                 print(f"{error}: recording it anew")

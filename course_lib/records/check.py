@@ -55,11 +55,11 @@ def _schema(record) -> str | None:
     found = record.get("schema") if isinstance(record, dict) else type(record).__name__
     if type(found) is not int or found != SCHEMA:
         return (
-            f"it has schema {reprlib.repr(found)}, this course reads schema {SCHEMA} (the version of "
-            "the course that wrote it reads it)"
+            f"it has schema {reprlib.repr(found)}, this course reads schema {SCHEMA} (the version "
+            "that wrote it reads it, too)"
         )
     extra = set(record) - set(FIELDS) - OPTIONAL
-    return f"schema {SCHEMA} has no field {min(extra)!r}" if extra else None
+    return f"schema {SCHEMA} has no field {reprlib.repr(min(extra))}" if extra else None
 
 
 def _types(record) -> str | None:
@@ -76,6 +76,8 @@ def _types(record) -> str | None:
             # What stands in messages, in tables and in other files is one line of text.
             if kind is str and not value.isprintable():
                 return f"field {name!r} is no line of text"
+        if prefix and (extra := set(record[prefix]) - set(fields)):
+            return f"schema {SCHEMA} has no field {prefix} {reprlib.repr(min(extra))}"
     lists = ("instructions", "accelerators")
     texts = [v for k in lists if record["hardware"][k] != UNKNOWN for v in record["hardware"][k]]
     texts += [*record["versions"].values(), record.get("migrated", "")]
@@ -89,8 +91,9 @@ def _circumstances(record) -> str | None:
     data, hardware = record["data"], record["hardware"]
     if backend not in BACKENDS:
         return f"no backend {backend!r}"
-    if missing := {"python", "keras", "numpy", backend} - set(versions):
-        return f"versions lack {min(missing)}"
+    named = {"python", "keras", "numpy", backend}
+    if set(versions) != named:
+        return f"versions are not those of {', '.join(sorted(named))}"
     if UNKNOWN in versions.values() or "" in versions.values():
         return "a version is unknown, which a run of today is not to leave"
     if record["precision"] not in PRECISIONS:
@@ -148,7 +151,7 @@ def _history(record) -> str | None:
     held_out = experiment.validation or any(curve in history for curve in VALIDATION)
     curves = (*CURVES, *(VALIDATION if held_out else ()))
     if extra := set(history) - set(curves):
-        return f"no curve {min(extra)!r} in a history"
+        return f"no curve {reprlib.repr(min(extra))} in a history"
     for curve in curves:
         values = history.get(curve)
         if values == UNKNOWN and "migrated" in record and f"history {curve}" in NOT_ASKED:
