@@ -7,6 +7,7 @@ LAB =
 LOCK =
 MINUTES =
 JOBS =
+RUNS =
 UV = 0.13.9
 TORCH = torch==2.13.0
 # Of two environments of other versions. `python3.13` may be there and not start (pyenv).
@@ -125,8 +126,8 @@ test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: c
 	@$(call isolated,.venv-lowest) .venv-lowest/bin/python $(ELSEWHERE) -n 2 \
 		tests/environments/lowest.py $(CORE:%=tests/unit/test_%.py)
 
-verify: $(READY) ## every record against its schema, every number in the book against a record
-	@$(ISOLATED) $(BIN)/python tools/verify.py
+verify: $(READY) ## every record and number in the book; RUNS=folder: your runs against the records
+	@$(ISOLATED) $(BIN)/python tools/verify.py $(if $(RUNS),--runs "$(RUNS)")
 
 bench: $(READY) ## speed, side by side with what was there before
 	@for script in tests/benchmarks/bench_*.py; do \

@@ -10,6 +10,7 @@ can be set, and a CourseError says what to do about the rest.
 """
 
 import contextlib
+import importlib
 import os
 import platform
 import sys
@@ -151,8 +152,10 @@ def versions() -> dict[str, str]:
 
     found = {"python": sys.version.split()[0]}
     for package in ("keras", keras.backend.backend(), "numpy"):
-        with contextlib.suppress(PackageNotFoundError):
+        try:
             found[package] = version(package)
+        except PackageNotFoundError:  # TensorFlow is installed by other names, too
+            found[package] = importlib.import_module(package).__version__
     return found
 
 

@@ -103,6 +103,9 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
     for file in (local,) if args.again else (published, local):
         try:
             record = records.read(file)
+            base = settings.runs_dir() if file == local else settings.RECORDS_DIR
+            if (own := records.path_of(record, base)) != file:
+                raise CourseError(f"{file} holds the record of another run, {own}")
         except CourseError as error:
             if file.exists():
                 print(f"{error}: recording it anew")
@@ -117,11 +120,18 @@ def recorded(experiment, seed, profile, args, restarts=()) -> bool:
 
 def publish_record(record: dict) -> None:
     """Write a record among the published ones, if anybody could run it again."""
+    from course_lib import graph
+
+    run = f"the record of {record['experiment']}, seed {record['seed']},"
     if not COMMIT.fullmatch(record["commit"]):
         raise CourseError(
-            f"the record of {record['experiment']}, seed {record['seed']}, was made by code of no "
-            f"commit ({record['commit']}), so that nobody could run it again: commit course_lib, "
-            "delete the record and run it again"
+            f"{run} was made by code of no commit ({record['commit']}), so that nobody could run "
+            "it again: commit course_lib, delete the record and run it again"
+        )
+    if record["network"] != graph.of(experiments.get(record["experiment"])):
+        raise CourseError(
+            f"{run} is of another network than the code of today builds: delete the record and "
+            "run it again"
         )
     print(records.write(record))
 

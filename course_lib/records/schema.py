@@ -27,7 +27,7 @@ FIELDS = {
     "versions": dict,
     "backend": str,
     "precision": str,
-    "threads": (int, str),  # of one operation; they decide how sums are split
+    "threads": int,  # of one operation; they decide how sums are split
     "hardware": dict,
     "seconds_per_epoch": list,
     "segments": list,  # a run that was interrupted has several: first and last epoch of each
@@ -39,12 +39,18 @@ FIELDS = {
 # images that the run saw, in any order; order: of those, in their order.
 DATA = {"name": str, "content": str, "fingerprint": str, "order": str, "images": int,
         "test_images": int}  # fmt: skip
-HARDWARE = {"processor": str, "instructions": (list, str), "cores": int, "accelerators": list}
+HARDWARE = {"processor": str, "instructions": list, "cores": int, "accelerators": list}
+# What only some runs have to say, see check.py.
+OPTIONAL = {"migrated", "stopped_early", "restarts", "chosen"}
 # `loss` is what training lessens: the cross-entropy and, where there is weight decay, its penalty.
 CURVES = ("loss", "accuracy", "cross_entropy",
           "test_loss", "test_accuracy", "test_cross_entropy", "learning_rate")  # fmt: skip
 # Where images are held out for it.
 VALIDATION = ("validation_loss", "validation_accuracy", "validation_cross_entropy")
+# What schema 1 did not ask, so that a migrated record may say `UNKNOWN`, and no other.
+NOT_ASKED = {"threads", "data content", "data order", "hardware instructions",
+             "history cross_entropy", "history test_cross_entropy",
+             "history validation_cross_entropy"}  # fmt: skip
 
 
 def configuration(experiment, profile, **changes) -> dict:

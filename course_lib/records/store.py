@@ -25,7 +25,7 @@ def read(file: Path) -> dict:
         record = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CourseError(f"cannot read {file}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CourseError(f"{file} is not JSON ({error}): record the run again") from error
     check(record, str(file))
     return record

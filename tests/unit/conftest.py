@@ -72,9 +72,9 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def make_record():
-    """(id, profile, seed, last accuracy) -> a whole record whose best epoch is the second."""
+    """(id, profile, seed, last accuracy, restarts) -> a whole record; its second epoch is best."""
 
-    def make(id="squeezenet/bn", profile="quick", seed=0, last=0.5) -> dict:
+    def make(id="squeezenet/bn", profile="quick", seed=0, last=0.5, restarts=()) -> dict:
         experiment = experiments.get(id)
         config = records.configuration(experiment, settings.profile(profile))
         epochs = config["epochs"]
@@ -88,7 +88,9 @@ def make_record():
             "test_loss": [2.2 - 0.001 * k for k in range(epochs)],
             "test_accuracy": accuracy,
             "test_cross_entropy": [2.1 - 0.001 * k for k in range(epochs)],
-            "learning_rate": [rate(k) for k in range(epochs)],
+            "learning_rate": [
+                ([r for start, r in restarts if k >= start] or [rate(k)])[-1] for k in range(epochs)
+            ],
         }
         if experiment.validation:  # its lowest loss is that of the first epoch
             history |= {
@@ -114,7 +116,7 @@ def make_record():
             },
             "commit": "0123456789ab",
             "finished": "2026-01-01T00:00:00+00:00",
-            "versions": {"python": "3.11", "tensorflow": "2.20"},
+            "versions": {"python": "3.11", "keras": "3.15", "tensorflow": "2.20", "numpy": "2.4"},
             "backend": "tensorflow",
             "precision": "float32",
             "threads": 1,
@@ -129,6 +131,7 @@ def make_record():
             "history": history,
             **records.outcome(history, experiment.choose),
         }
+        record |= {"restarts": restarts} if restarts else {}
         return json.loads(json.dumps(record))
 
     return make

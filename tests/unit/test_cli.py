@@ -205,8 +205,9 @@ def test_reader_that_stops_reading_is_no_error():
 
 @pytest.fixture
 def trained(monkeypatch, make_record):
-    """training.run without the training: returns a whole record and a small network."""
-    from course_lib import training
+    """training.run without the training: returns a whole record and a small network, which is
+    the experiment's as far as a record can say."""
+    from course_lib import graph, training
     from course_lib.backend import keras
 
     inputs = keras.Input((2,))
@@ -217,14 +218,13 @@ def trained(monkeypatch, make_record):
     def run(experiment, *, profile, seed, folder, minutes, restarts, precision):
         calls.append((experiment.id, profile, seed))
         calls.options.append({"restarts": restarts, "precision": precision, "minutes": minutes})
-        record = make_record(experiment.id, profile, seed)
+        record = make_record(experiment.id, profile, seed, restarts=restarts)
         record["precision"] = precision or settings.PROFILES[profile].precisions[-1]
-        if restarts:
-            record["restarts"] = [list(restart) for restart in restarts]
         records.write(record, folder)
         return SimpleNamespace(finished=True, record=record, model=model)
 
     monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(graph, "of", lambda experiment: make_record(experiment.id)["network"])
     return calls
 
 
@@ -272,6 +272,24 @@ def test_publish_publishes_what_was_run_before_without_running_it_again(course, 
     assert not (folders / "weights").exists(), "weights are of full runs"
 
 
+def test_record_of_another_network_is_not_published(course, trained, folders, make_record):
+    records.write({**make_record(), "network": "another"}, folders / "runs")
+    status, _, err = course("run", BN, "--publish")
+    assert status != 0 and trained == [] and not (folders / "records").exists()
+    (line,) = err.splitlines()
+    assert "seed 0, is of another network" in line and "delete the record" in line
+
+
+@pytest.mark.parametrize("where", ["records", "runs"])
+def test_record_in_the_place_of_another_run_is_not_taken_for_it(
+    course, trained, folders, make_record, where
+):
+    file = records.write(make_record(), folders / where)
+    file.rename(file.with_name("quick-seed5.json"))
+    status, out, _ = course("run", BN, "--seeds", "5", "--publish")
+    assert status == 0 and "of another run" in out and trained == [(BN, "quick", 5)]
+
+
 def test_without_options_a_run_follows_its_protocol_on_one_thread(course, trained):
     assert course("run", BN)[0] == 0
     assert trained.options == [{"restarts": (), "precision": None, "minutes": None}]
@@ -291,7 +309,7 @@ def test_code_of_no_commit_is_not_published_nor_trained_for_it(
     assert not (folders / "records").exists()
 
 
-@pytest.mark.parametrize("commit", ["unknown", "0123456789ab-dirty", "", "../evil"])
+@pytest.mark.parametrize("commit", ["unknown", "0123456789ab-dirty"])
 def test_a_local_record_of_code_of_no_commit_is_not_published(
     course, trained, folders, make_record, commit
 ):
@@ -309,16 +327,17 @@ def test_precision_and_minutes_reach_the_run(course, trained, precision):
 
 
 def test_restarts_reach_the_run_and_have_a_record_of_their_own(course, trained, folders):
-    course("run", BN)
-    status, out, _ = course("run", BN, *RESTART)
-    assert status == 0 and trained == [(BN, "quick", 0)] * 2, "it is another run"
+    full = "--profile", "full"
+    course("run", BN, *full)
+    status, out, _ = course("run", BN, *full, *RESTART)
+    assert status == 0 and trained == [(BN, "full", 0)] * 2, "it is another run"
     assert trained.options[1]["restarts"] == ((40, 1e-4), (60, 1e-5))
-    file = "squeezenet/bn/quick-seed0-from40-at0.0001-from60-at1e-05.json"
-    assert files_below(folders / "runs") == {"squeezenet/bn/quick-seed0.json", file}
+    file = "squeezenet/bn/full-seed0-from40-at0.0001-from60-at1e-05.json"
+    assert files_below(folders / "runs") == {"squeezenet/bn/full-seed0.json", file}
     assert str(folders / "runs" / file) in out.splitlines()
-    status, out, _ = course("run", BN, *RESTART)
+    status, out, _ = course("run", BN, *full, *RESTART)
     assert "1 of 1 recorded already" in out and len(trained) == 2
-    course("run", BN, *RESTART[:2], "--learning-rate", "1e-4")
+    course("run", BN, *full, *RESTART[:2], "--learning-rate", "1e-4")
     assert len(trained) == 3, "with fewer restarts it is yet another"
 
 

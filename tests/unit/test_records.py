@@ -1,11 +1,16 @@
 import builtins
 import errno
+import functools
 import io
 import json
 import math
 import os
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
 
 from course_lib import experiments, records, settings
 from course_lib.settings import CourseError
@@ -52,7 +57,7 @@ def test_digests_differ_by_experiment_and_by_profile(experiment):
     assert records.digest(shuffled) == records.digest(configs[0]), "the order must not matter"
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2], 2.0, [[[]]] * 50])
 def test_unknown_schema_version_is_refused(make_record, version):
     refused({**make_record(), "schema": version}, "that file", "schema", "record the run again")
 
@@ -221,6 +226,7 @@ def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_recor
     record = shortened(make_record(EARLY), epochs)
     for wrong in ({}, {"stopped_early": False}, {"stopped_early": None}):
         refused({**record, **wrong}, "seconds_per_epoch is not 4 numbers")
+    refused({**make_record(EARLY), "stopped_early": False}, "stopped_early is true where")
     early = {**record, "stopped_early": True}
     assert records.read(records.write(early)) == early
 
@@ -235,9 +241,11 @@ def test_early_end_allows_neither_none_nor_more_nor_uneven_epochs(make_record):
     records.check(record)  # stopped in its last epoch
     history = {k: [*values, values[-1]] for k, values in record["history"].items()}
     longer = {**record, "history": history, "seconds_per_epoch": [1.0] * 5}
-    refused({**longer, **records.outcome(history, CHOOSE)}, "loss is not 5 numbers")
+    refused(
+        {**longer, **records.outcome(history, CHOOSE)}, "5 epochs are none of its protocol of 4"
+    )
     empty = {**record, "history": {k: [] for k in history}, "seconds_per_epoch": []}
-    refused(empty, "loss is not 0 numbers")
+    refused(empty, "0 epochs are none")
     record = shortened(record, 3)
     refused({**record, "seconds_per_epoch": [1.0] * 2}, "loss is not 2 numbers")
     del record["history"]["test_loss"][0]
@@ -288,8 +296,8 @@ def test_curve_that_an_epoch_was_chosen_by_must_be_there(make_record, values):
 
 def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(folders, make_record):
     plain = [make_record(seed=seed) for seed in (0, 1)]
-    once = {**make_record(seed=1), "restarts": [[2, 1e-4]]}
-    twice = {**make_record(seed=2), "restarts": [[2, 1e-4], [3, 0.05]]}
+    once = make_record(seed=1, restarts=[[2, 1e-4]])
+    twice = make_record(seed=2, restarts=[[2, 1e-4], [3, 0.05]])
     files = [records.write(r) for r in (*plain, once, twice)]
     assert [f.name for f in files] == [
         "quick-seed0.json",
@@ -348,3 +356,186 @@ def test_further_curves_are_checked_like_the_others(make_record):
     records.check(record)
     record["history"]["validation_accuracy"][1] = math.nan
     refused(record, "history validation_accuracy 2 is not a finite number")
+
+
+# --- what no run can have left --------------------------------------------------------------------
+
+RATE, FEW = 0.01, "squeezenet/bn"
+
+
+def put(record, place: str, value):
+    """`value` in the record's `place`, "history loss 2" say; lists count from 1."""
+    *way, last = [int(k) - 1 if k.isdigit() else k for k in place.split(" ")]
+    for key in way:
+        record = record[key]
+    record[last] = value
+
+
+IMPOSSIBLE = [
+    ("history accuracy 2", 1.01, "accuracy 2 is 1.01"),
+    ("history test_accuracy 3", -0.1, "test_accuracy 3 is -0.1"),
+    ("history loss 1", -2.0, "loss 1 is -2"),
+    ("history test_cross_entropy 2", -1e-3, "test_cross_entropy 2"),
+    ("history cross_entropy 4", 2.5, "cross_entropy 4 is above the loss"),
+    ("history test_cross_entropy 4", 2.5, "test_cross_entropy 4 is above the loss"),
+    ("history loss 2", 10**400, "loss 2 is not a finite number"),
+    ("history loss 2", True, "loss is not 4 numbers"),
+    ("history kindness", [1.0] * 4, "no curve 'kindness'"),
+    ("history cross_entropy", "unknown", "cross_entropy is not 4 numbers"),
+    ("history validation_loss", [2.0] * 4, "validation_accuracy is not 4 numbers"),
+    ("history learning_rate 3", 0.02, "learning_rate 3 is 0.02, the schedule's is 0.01"),
+    ("history learning_rate 3", 0.01001, "learning_rate 3"),
+    ("seconds_per_epoch 2", 0, "seconds_per_epoch"),
+    ("seconds_per_epoch 2", -3.0, "seconds_per_epoch"),
+    ("seconds_per_epoch 2", "1", "seconds_per_epoch"),
+    ("seconds_per_epoch 2", 10**400, "seconds_per_epoch"),
+    ("seed", -1, "seed -1"),
+    ("seed", 2**32, "seed 4294967296"),
+    ("seed", True, "'seed'"),
+    ("seed", 0.0, "'seed'"),
+    ("threads", 0, "threads is less than 1"),
+    ("threads", "unknown", "'threads' is unknown"),
+    ("hardware cores", 0, "cores is less than 1"),
+    ("hardware", {}, "'hardware processor'"),
+    ("hardware processor", "two\nlines", "no line of text"),
+    ("hardware processor", "unknown", "'hardware processor' is unknown"),
+    ("hardware instructions", "unknown", "'hardware instructions' is unknown"),
+    ("hardware accelerators", [1], "no line of text"),
+    ("versions", {}, "versions are not those of keras"),
+    ("versions", {"python": "3.11", "keras": "3.15", "numpy": "2.4"}, "versions are not those of"),
+    ("versions a\nb", "1", "versions are not those of"),
+    ("data a\nb", "1", "no field data 'a\\nb'"),
+    ("versions keras", 3, "no line of text"),
+    ("versions keras", "unknown", "a version is unknown"),
+    ("backend", "theano", "no backend 'theano'"),
+    ("data", {}, "'data name'"),
+    ("data content", "unknown", "'data content' is unknown"),
+    ("data name", "cifar100", "'cifar100' are not the cifar10"),
+    ("data images", 12_801, "more than the 12800"),
+    ("data test_images", 0, "test_images is less than 1"),
+    ("commit", "main", "commit 'main'"),
+    ("commit", "../../0123456789ab", "commit"),
+    ("finished", "yesterday", "no ISO time"),
+    ("finished", "2026-01-01T00:00:00", "no ISO time with its zone"),
+    ("finished", "2026-13-01T00:00:00+00:00", "no ISO time"),
+    ("precision", "float8", "no precision 'float8'"),
+    ("profile", "../full", "no profile"),
+    ("experiment", "../squeezenet/bn", "no experiment"),
+    ("segments", [[-3, 4]], "segments"),
+    ("segments", [[1, 2], [4, 4]], "segments"),
+    ("segments", [[1, 3]], "segments"),
+    ("segments", [[1, 4], [5, 4]], "segments"),
+    ("segments", [[1, 4.0]], "segments"),
+    ("segments", [], "segments"),
+    ("restarts", [["/../../evil", 1.0]], "restarts"),
+    ("restarts", [[2, "/../../evil"]], "restarts"),
+    ("restarts", [[2, math.nan]], "restarts"),
+    ("restarts", [[2, math.inf]], "restarts"),
+    ("restarts", [[2, RATE], [2, RATE]], "restarts"),
+    ("restarts", [[0, RATE]], "restarts"),
+    ("restarts", [[4, RATE]], "restarts"),
+    ("restarts", "ab", "restarts"),
+    ("restarts", [], "restarts"),
+    ("restarts", [[2, 0.5]], "learning_rate 3 is 0.01, the schedule's is 0.5"),
+    ("stopped_early", True, "stopped_early"),
+    ("chosen", {"epoch": 1}, "does not follow"),
+    ("final", {}, "does not follow"),
+    ("best epoch", 0, "does not follow"),
+    ("reviewed", True, "no field 'reviewed'"),
+    ("migrated", 1, "migrated"),
+]
+
+
+@pytest.mark.parametrize("place, value, says", IMPOSSIBLE, ids=[p for p, *_ in IMPOSSIBLE])
+def test_what_no_run_can_have_left_is_refused(make_record, place, value, says):
+    record = make_record()
+    put(record, place, value)
+    refused(record, "that file: ", says, "record the run again")
+
+
+def test_a_migrated_record_says_what_was_never_asked_and_nothing_else(make_record):
+    record = {**make_record(), "migrated": "from schema 1", "threads": records.UNKNOWN}
+    for place in ("data content", "data order", "hardware instructions", "history cross_entropy"):
+        put(record, place, records.UNKNOWN)
+    records.check(record)
+    for place in ("data fingerprint", "hardware processor", "history loss", "network"):
+        wrong = json.loads(json.dumps(record))
+        put(wrong, place, records.UNKNOWN)
+        refused(wrong, place.split()[-1])
+
+
+def test_the_rate_after_a_restart_by_hand_is_that_of_the_restart(make_record):
+    record = make_record(restarts=[[2, 1e-4]])
+    assert record["history"]["learning_rate"] == [0.01, 0.01, 1e-4, 1e-4]
+    records.check(record)
+    record["history"]["learning_rate"][3] = 0.01
+    refused(record, "learning_rate 4 is 0.01, the schedule's is 0.0001")
+
+
+@pytest.mark.parametrize(
+    "id, profile", [("resnet-v1/20", "full"), ("minigooglenet/lr-1e-2", "tenth")]
+)
+def test_rates_follow_the_schedule_of_the_profile_as_float32_holds_them(make_record, id, profile):
+    record = make_record(id, profile)
+    rates = record["history"]["learning_rate"]
+    assert len(set(rates)) > 2
+    rates[:] = [float(np.float32(rate)) for rate in rates]
+    records.check(record)
+    rates[5], rates[-1] = rates[-1], rates[5]
+    refused(record, "learning_rate 6")
+
+
+@pytest.mark.parametrize("place", ["data", "history", "config", "final", "restarts", "segments"])
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_deep_nesting_is_one_clear_error(folders, make_record, place, depth):
+    file = records.write(make_record())
+    text = json.dumps({**make_record(), place: "HERE"}).replace('"HERE"', "[" * depth + "]" * depth)
+    file.write_text(text)
+    with pytest.raises(CourseError) as error:
+        records.read(file)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["unknown", "/../../evil", "..", "\ud800", "a\nb", FEW, 10**400, -1, 1e308, 5e-324]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["epoch", "name", "loss", "a"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(value, way=()):
+    """The way to everything below `value`, and to a key more in every dictionary."""
+    items = [*value.items(), ("a\nb", 0)] if isinstance(value, dict) else ()
+    items = enumerate(value) if isinstance(value, list) else items
+    for key, inner in items:
+        yield (*way, key)
+        yield from places(inner, (*way, key))
+
+
+@given(st.data())
+@limits(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_record_changed_anywhere_is_whole_or_one_clear_error(tmp_path, make_record, data):
+    record = make_record(data.draw(st.sampled_from([FEW, EARLY])))
+    ways = [*places(record), ("restarts",), ("stopped_early",), ("chosen",), ("migrated",)]
+    *way, last = data.draw(st.sampled_from(ways))
+    holder = functools.reduce(lambda inner, key: inner[key], way, record)
+    holder[last] = data.draw(JSON)
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps(record))
+    try:
+        found = records.read(file)
+    except CourseError as error:
+        assert "\n" not in str(error)
+        return
+    assert records.path_of(found, tmp_path).parent == tmp_path / found["experiment"]
+    assert records.write(found, tmp_path) == records.path_of(found, tmp_path)
