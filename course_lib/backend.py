@@ -206,4 +206,5 @@ def circumstances() -> dict:
         "versions": versions(),
         "threads": threads(),
         "hardware": hardware(),
+        "environment": processor.environment(),
     }

@@ -100,6 +100,7 @@ def goes_on(then: dict, now: dict, folder: Path | None) -> None:
             "versions": ", ".join(f"{k} {v}" for k, v in then["versions"].items()),
             "threads": f"{then['threads']} threads",
             "hardware": f"a processor {then['hardware']['processor']}",
+            "environment": f"the variables {then.get('environment') or 'unset'}",
         }
         raise CourseError(
             f"{folder} was begun with {' and '.join(words[name] for name in differs)}, which is "

@@ -15,6 +15,23 @@ THREADS = {
 BFLOAT16 = ("amx_bf16", "avx512_bf16")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", *BFLOAT16)
 
+# What a user may have set that changes how the libraries below Keras round.
+ROUNDING = (
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_ENABLE_X64",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+
+
+def environment() -> dict[str, str]:
+    """Of the variables that decide how is rounded, those that are set."""
+    return {name: os.environ[name] for name in ROUNDING if name in os.environ}
+
 
 def cores() -> int:
     """Cores that this process may use."""

@@ -242,6 +242,7 @@ def _record(experiment, config, data, state) -> dict:
     run, here = state["run"], state["circumstances"]
     optional = {
         "stopped_early": state.get("stopped_early") or None,
+        "environment": here["environment"] or None,
         "restarts": state.get("restarts"),
     }
     return {

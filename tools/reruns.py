@@ -61,6 +61,7 @@ def differs(a: dict, b: dict) -> list[str]:
         return {
             **{k: record[k] for k in ("backend", "versions", "precision", "threads")},
             **{k: hardware[k] for k in ("processor", "instructions", "accelerators")},
+            "environment": record.get("environment", {}),
             "order of the images": data["order"],
             "network": record["network"],
         }

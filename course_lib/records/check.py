@@ -9,7 +9,7 @@ import re
 import reprlib
 from datetime import datetime
 
-from course_lib import experiments, settings
+from course_lib import experiments, processor, settings
 from course_lib.records.schema import (
     CURVES,
     DATA,
@@ -81,8 +81,12 @@ def _types(record) -> str | None:
     lists = ("instructions", "accelerators")
     texts = [v for k in lists if record["hardware"][k] != UNKNOWN for v in record["hardware"][k]]
     texts += [*record["versions"].values(), record.get("migrated", "")]
+    environment = record.get("environment", {})
+    if not isinstance(environment, dict) or not set(environment) <= set(processor.ROUNDING):
+        return "environment is not of the variables that decide how is rounded"
+    texts += environment.values()
     if not all(isinstance(text, str) and text.isprintable() for text in texts):
-        return "hardware, versions or migrated hold what is no line of text"
+        return "hardware, versions, environment or migrated hold what is no line of text"
     return None
 
 

@@ -41,7 +41,7 @@ DATA = {"name": str, "content": str, "fingerprint": str, "order": str, "images":
         "test_images": int}  # fmt: skip
 HARDWARE = {"processor": str, "instructions": list, "cores": int, "accelerators": list}
 # What only some runs have to say, see check.py.
-OPTIONAL = {"migrated", "stopped_early", "restarts", "chosen"}
+OPTIONAL = {"migrated", "stopped_early", "restarts", "chosen", "environment"}
 # `loss` is what training lessens: the cross-entropy and, where there is weight decay, its penalty.
 CURVES = ("loss", "accuracy", "cross_entropy",
           "test_loss", "test_accuracy", "test_cross_entropy", "learning_rate")  # fmt: skip

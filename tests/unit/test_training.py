@@ -451,6 +451,7 @@ OTHERWISE = {
     "code": ({"code": "0" * 64}, "the code of commit "),
     "versions": ({"versions": {"python": "3.99"}}, "python 3.1"),
     "processor": ({"hardware": {"processor": "another", "instructions": []}}, "a processor "),
+    "environment": ({"environment": {"XLA_FLAGS": "--x"}}, "the variables unset"),
     "two": ({"threads": 2, "code": "0" * 64}, " and 1 threads"),
 }
 
