@@ -74,16 +74,20 @@ def test_frozen_it_uses_and_keeps_its_moving_statistics():
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a kernel of TensorFlow")
-def test_on_tensorflow_a_training_step_is_one_kernel():
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_on_tensorflow_a_training_step_is_one_kernel(precision):
     import tensorflow as tf
 
-    layer = BatchNormalization()
+    layer = BatchNormalization(dtype=precision)
     layer.build((None, 6, 6, 5))
     step = tf.function(lambda x: layer(x, training=True))
-    graph = step.get_concrete_function(tf.TensorSpec((None, 6, 6, 5))).graph
-    kinds = [operation.type for operation in graph.get_operations()]
-    assert kinds.count("FusedBatchNormV3") == 1
-    assert "SquaredDifference" not in kinds  # the moments by themselves
+    images = tf.TensorSpec((None, 6, 6, 5), layer.compute_dtype)
+    operations = step.get_concrete_function(images).graph.get_operations()
+    kernels = [op for op in operations if op.type == "FusedBatchNormV3"]
+    assert len(kernels) == 1
+    assert kernels[0].inputs[0].dtype == layer.compute_dtype  # not a copy in float32
+    assert {x.dtype for x in kernels[0].inputs[1:]} == {tf.float32}
+    assert "SquaredDifference" not in {op.type for op in operations}  # the moments by themselves
 
 
 def test_it_is_saved_and_loaded(tmp_path):
