@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from course_lib import backend, experiments, settings
+from course_lib import backend, experiments, processor
 
 IDS = ("squeezenet/bn", "resnet-v1/20", "squeezenet/no-pool-1", "minigooglenet/lr-1e-2")
 KINDS = ("float32", "mixed_bfloat16", "PyTorch")
@@ -177,7 +177,7 @@ def rates(processes) -> float:
 def measure(experiment, kinds) -> dict[str, tuple[float, float]]:
     """For each kind, images per second of one process alone and of two together."""
     command, pipe = [sys.executable, __file__], subprocess.PIPE
-    settings.use_threads(1)  # for the processes that follow
+    processor.use_threads(1)  # for the processes that follow
     pairs = {
         kind: [
             subprocess.Popen([*command, experiment.id, kind], stdin=pipe, stdout=pipe,
@@ -206,7 +206,7 @@ def measure(experiment, kinds) -> dict[str, tuple[float, float]]:
 
 def main(ids) -> None:
     kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
-    units = sorted(set(backend.BFLOAT16) & set(backend.instructions()))
+    units = sorted(set(processor.BFLOAT16) & set(processor.instructions()))
     print(f"{backend.hardware()['processor']}, {' '.join(units) or 'no unit for bfloat16'}")
     print("images/s of one process and of two together, one thread each")
     shares = []
