@@ -71,8 +71,7 @@ _PROFILES = (
         test_images=500,
         epochs=2,
     ),
-    # In float32 where the processor has no unit for bfloat16: that changes results by less than
-    # seeds do (book/records.md), and a table takes either.
+    # In float32 where the processor has no unit for bfloat16; the record says which.
     Profile(
         "tenth",
         "real photographs, all of them, and a tenth of the article's epochs",
