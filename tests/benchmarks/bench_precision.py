@@ -7,6 +7,13 @@ turn, one alone and two side by side, so that a shared machine slows them alike;
 Ours run through `training.run`, augmentation and callbacks included; PyTorch in a plain loop over
 prepared tensors in channels-last layout, under autocast. Wanted, of two processes side by side: as
 many images as PyTorch's, in the geometric mean of the networks. `make test-backends` installs it.
+
+Where a step goes, on one core of a processor with AVX512_BF16: convolutions take three quarters of
+it, the gradient of their kernels alone a third, in kernels of oneDNN that PyTorch calls, too. What
+bfloat16 straight into batch normalisation gives beside copies in float32: a tenth of a step, for
+its ReLU is then fused with it. What was tried and left: one kernel an update in the optimizer
+(2 % of a step with SGD, 4 % with Adam, whose rounding it changes), other assignments of the moving
+averages, no metrics, `jit_compile` (nothing each).
 """
 
 import dataclasses
