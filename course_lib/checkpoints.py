@@ -38,6 +38,7 @@ def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
     keep_every: epochs between checkpoints that stay, for `restart`; 0 keeps none but the last two.
     """
     arrays = {f"v{k}": np.asarray(v) for k, v in enumerate(_variables(model))}
+    state = {**state, "arrays": len(arrays)}  # a damaged table of contents may hide some
     epoch = len(state["history"]["loss"]) if keep_every else 0
     again = "the one before is kept: make room, then run the same command again"
     with settings.whole_file(folder / NEWEST, again, folder / BEFORE) as part:
@@ -130,7 +131,9 @@ def _read(file: Path) -> tuple[dict, list] | None:
     try:
         with np.load(io.BytesIO(whole)) as arrays:
             state = {"run": None, **json.loads(str(arrays["state"]))}
-            return state, [arrays[f"v{k}"] for k in range(len(arrays.files) - 1)]
+            found = [arrays[f"v{k}"] for k in range(len(arrays.files) - 1)]
+            whole_table = state.pop("arrays", len(found)) == len(found)
+            return (state, found) if whole_table else None
     except Exception:  # zipfile and NumPy raise a dozen types, by the byte that is damaged
         return None
 
