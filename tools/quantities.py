@@ -23,13 +23,14 @@ ALONE |= {word: 3 for word in ("triple", "triples", "tripled", "tripling")}
 ALONE |= {word: 4 for word in ("quadruple", "quadruples", "quadrupled", "quadrupling")}
 
 # --- patterns, on text that `plain` has put into one form (blanks in them do not count) ----------
+# Repeats are bounded and give nothing back, so that no text takes long.
 
-FIGURES = r"(?<![\w.])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
+FIGURES = r"(?<![\w.])(?:\d+(?:,\d{3}){0,7}+(?:\.\d+)?|\.\d+)"
 WORD = rf"(?:{'|'.join([*SMALL, *LARGE])})"
-WORDS = rf"\b(?:a\s)?{WORD}(?:[ -](?:and\s)?{WORD})*\b(?:\sand\sa\shalf)?"
+WORDS = rf"\b(?:a\s)?{WORD}(?:[ -](?:and\s)?{WORD}){{0,7}}+\b(?:\sand\sa\shalf)?"
 SIGN = r"(?:(?<![\w)\]}.])[+-])?"
 NUMBER = rf"{SIGN}(?:{FIGURES}(?:\s?(?:{'|'.join(LARGE)})\b|\s?[kM]\b)?|{WORDS})"
-NUMBERS = rf"(?P<numbers>{NUMBER}(?:(?:\s?[±–,-]\s?|\sto\s|\sand\s|\sor\s){NUMBER})*)"
+NUMBERS = rf"(?P<numbers>{NUMBER}(?:(?:\s?[±–,-]\s?|\sto\s|\sand\s|\sor\s){NUMBER}){{0,7}}+)"
 PART = "|".join(PARTS)
 COMPARED = "faster|slower|smaller|larger|bigger|higher|lower|better|worse|longer|shorter|cheaper"
 RESULT = r"\b(?:loss(?:es)?|accurac(?:y|ies)|cross-entropy)\b"
