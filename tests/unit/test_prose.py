@@ -102,6 +102,7 @@ def test_a_check_that_breaks_hides_no_other(monkeypatch, capsys):
     def broken(folder):
         raise KeyError("fingerprint")
 
+    monkeypatch.setattr("sys.argv", ["verify.py"])
     monkeypatch.setattr(verify, "check_records", broken)
     monkeypatch.setattr(verify, "check_book", lambda folder: (1, ["a.md: 85 % has no source"]))
     assert verify.main() == 1
