@@ -141,7 +141,8 @@ def twins(found: dict[str, dict]) -> list[str]:
     for name, record in found.items():
         config = {k: v for k, v in record["config"].items() if k not in late}
         config["learning rates"] = record["history"]["learning_rate"]
-        computed = record["seed"], record["network"], json.dumps(config, sort_keys=True)
+        config |= {k: record[k] for k in ("seed", "network", "precision")}
+        computed = json.dumps(config, sort_keys=True)
         for curve in ("loss", "test_loss"):
             key = curve, *record["history"][curve]
             if len(key) > 2 and len(set(key)) == 2:
@@ -151,6 +152,14 @@ def twins(found: dict[str, dict]) -> list[str]:
                 faults.append(f"{name}: has the {curve} of {other} in every epoch")
                 break
     return faults
+
+
+def kind(record: dict) -> tuple[str, str, str]:
+    """What the seeds of one kind have in common: experiment, profile, and a precision that is not
+    the profile's."""
+    own = settings.PROFILES[record["profile"]].precisions
+    precision = "" if record["precision"] in own else record["precision"]
+    return record["experiment"], record["profile"], precision
 
 
 def guesses(record: dict) -> bool:
@@ -183,7 +192,7 @@ def spreads(found: dict[str, dict]) -> list[str]:
     """Records whose result lies outside what the other seeds of their experiment let expect."""
     faults, runs = [], defaultdict(dict)
     for name, record in found.items():
-        runs[record["experiment"], record["profile"]][name] = record
+        runs[kind(record)][name] = record
     for seeds in runs.values():
         for name, record in seeds.items():
             limits = expected(record, [other for k, other in seeds.items() if k != name])

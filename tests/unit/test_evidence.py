@@ -147,6 +147,13 @@ def test_one_history_under_two_names_is_named(published, make_record, curve, id,
     assert f"has the {curve} of" in fault
 
 
+def test_one_history_under_two_precisions_is_named(published):
+    record = published()
+    records.write({**record, "precision": "mixed_bfloat16"})
+    (fault,) = faults()
+    assert "has the loss of" in fault
+
+
 def test_dead_runs_may_share_their_accuracies_and_a_loss_that_stands_still(published, make_record):
     for seed in range(2):
         record = published(0.1, seed=seed, id="squeezenet/plain")
@@ -185,6 +192,17 @@ def test_a_result_lies_where_the_other_seeds_let_expect_it(published, last, wron
     says = [f for f in faults() if "quick-seed9" in f]
     assert bool(says) == wrong and len(faults()) == wrong
     assert not wrong or f"{100 * last:.2f} % is outside" in says[0]
+
+
+def test_a_precision_that_is_not_the_profiles_has_seeds_of_its_own(published, make_record):
+    for seed, last in enumerate([0.50, 0.51, 0.49, 0.505]):
+        published(last, seed=seed)
+    other = unlike_others(make_record(seed=9, last=0.9)) | {"precision": "mixed_bfloat16"}
+    records.write(other)
+    assert faults() == []
+    assert reruns.verdict(other) == (True, "bit for bit the published run")
+    agrees, line = reruns.verdict(other | {"seed": 8})
+    assert agrees and "too little (1 published seeds" in line
 
 
 def test_few_seeds_and_networks_that_die_under_some_decide_nothing(published):
