@@ -80,6 +80,12 @@ def test_explorer_answers(visit, server, chapter):
     visited.assert_clean()
 
 
+def test_a_widget_has_words_without_a_script(book, chapter):
+    text = (book / "book" / f"{chapter}.html").read_text(encoding="utf-8")
+    views = text.count('<script type="application/vnd.jupyter.widget-view+json">')
+    assert text.count("<noscript><p>") == views
+
+
 def use(control):
     """Move a control as a reader would; leave a radio button that is chosen already."""
     kind = control.get_attribute("type") or control.evaluate("e => e.localName")
