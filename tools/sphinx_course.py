@@ -3,6 +3,7 @@
 - `{course-figure} module.function`, a directive: the inline SVG that the function returns, drawn
   anew at every build.
 - A line on every chapter that says under which profile its live cells ran.
+- What a widget says without a script, for browsers that run none.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
 - Small mends: roles in the list of sources, the cover's <title>.
 """
@@ -11,6 +12,7 @@ import importlib
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from course_lib import settings
@@ -26,6 +28,20 @@ class CourseFigure(SphinxDirective):
         module, _, function = self.arguments[0].rpartition(".")
         figure: Figure = getattr(importlib.import_module(module), function)()
         return [nodes.raw("", figure._repr_html_(), format="html")]
+
+
+class WithoutScript(SphinxPostTransform):
+    """Beside every widget, in <noscript>, the HTML that stands beside it in the cell's output."""
+
+    default_priority = 3  # MyST-NB's, with 4, takes the widget and drops the rest
+    view = "application/vnd.jupyter.widget-view+json"
+
+    def run(self, **kwargs) -> None:
+        for bundle in self.document.findall(nodes.container):
+            kinds = {part.get("mime_type"): part for part in bundle.findall(nodes.container)}
+            if bundle.get("nb_element") == "mime_bundle" and {self.view, "text/html"} <= set(kinds):
+                text = f"<noscript>{kinds['text/html'].astext()}</noscript>"
+                kinds[self.view] += nodes.raw("", text, format="html")
 
 
 def built_with(records: str) -> str:
@@ -63,6 +79,7 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("course-figure", CourseFigure)
+    app.add_post_transform(WithoutScript)
     for change in (mark_chapter, mend_roles, title_once):
         app.connect("html-page-context", change)
     # Late, so that the scripts that other extensions add for this page are there to be dropped.

@@ -149,141 +149,53 @@ export function signal(values, settings) {
   return { ...stages.pop(), stages };
 }
 
-// From here on what the reader sees. The style sheet stands in signal.py.
-const SERIES = [
-  ["size", "#0072B2", "size: root mean square", "M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0z"],
-  ["difference", "#D55E00", "difference: deviation between pictures", "M-6 0 0-6 6 0 0 6z"],
-];
+// From here on what the reader sees.
 const NAMES = { glorot_uniform: "Glorot uniform", lecun_normal: "LeCun normal",
   he_normal: "He normal" };
-const SETTINGS = ["initializer", "depth", "gain", "bn", "seed"];
-const TEXTS = { // what stands beside a slider
-  depth: (value) => (value === 1 ? "fire2 only" : `fire2 to fire${value + 1}`),
-  gain: (value) => `weights × ${Number(value.toPrecision(3))}`,
-};
-const short = (v) => (v === 0 || (v >= 0.01 && v < 1000)
-  ? String(Number(v.toPrecision(2))) : v.toExponential(1).replace("e+", "e").replace("-", "−"));
-const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
-function panel(id) {
-  const radios = Object.keys(NAMES).map((value) => `<label><input type="radio" name="${id}"
-    data-setting="initializer" value="${value}"> ${NAMES[value]}</label>`).join("");
-  const slider = (name, range) => `<label>${name}: <span data-text="${name}"></span>
-    <input type="range" data-setting="${name}" ${range}></label>`;
-  const legend = SERIES.map(([, colour, label, mark]) => `<span><svg aria-hidden="true"><path d="${
-    mark}" fill="${colour}" transform="translate(6 6)"/></svg> ${label}</span>`).join("");
-  return `<fieldset><legend>Initialiser of the convolutions</legend>${radios}</fieldset>
-    <div>${slider("depth", 'min="1" max="8"')} ${slider("gain", 'min="-1" max="2" step="0.25"')}
-      <label><input type="checkbox" data-setting="bn"> Batch normalisation</label>
-      <button type="button">New draw</button></div>
-    <p aria-live="polite"></p>
-    <div>${legend}<span>pale: the setting before</span></div><figure></figure>
-    <details><summary>The numbers</summary><table></table></details>`;
-}
-
-function chart(shown, before, width) {
-  const narrow = width < 600, left = 40, right = width - 22, top = 10, bottom = 240;
-  const logs = [shown, before ?? shown].flatMap(({ stages }) => stages)
-    .flatMap((s) => [Math.log10(s.size), Math.log10(s.difference)]).filter(Number.isFinite);
-  const low = Math.floor(Math.min(-5, ...logs)), high = Math.ceil(Math.max(1, ...logs));
-  const x = (name) => left + (STAGES.indexOf(name) / (STAGES.length - 1)) * (right - left);
-  // A signal that died has no logarithm: it lies on the axis.
-  const y = (log) => bottom - ((Math.max(log, low) - low) / (high - low)) * (bottom - top);
-  const points = ({ stages }, key) => stages.map((s) => [x(s.name), y(Math.log10(s[key]))]);
-  let svg = "";
-  for (let tick = high; tick >= low; tick -= Math.ceil((high - low) / 8)) {
-    svg += `<path class="grid" d="M${left} ${y(tick)}H${right}"/><text text-anchor="end"
-      x="${left - 8}" y="${y(tick) + 4}">${tick ? `1e${tick}`.replace("-", "−") : 1}</text>`;
-  }
-  for (const name of STAGES) {
-    svg += `<text text-anchor="${narrow ? "end" : "middle"}" transform="translate(${x(name)}
-      ${bottom + 20}) rotate(${narrow ? -60 : 0})">${name}</text>`;
-  }
-  for (const [key, colour, , mark] of SERIES) {
-    const line = (result, look) => `<polyline class="${look}" stroke="${colour}"
-      points="${points(result, key).join(" ")}"/>`;
-    if (before) svg += line(before, "pale");
-    svg += line(shown, "line") + points(shown, key).map((point) =>
-      `<path d="${mark}" fill="${colour}" transform="translate(${point})"/>`).join("");
-  }
-  return `<svg role="img" aria-label="Size and difference by layer: see The numbers, below"
-    width="${width}" height="${bottom + (narrow ? 60 : 30)}">${svg}</svg>`;
-}
-
-function start(model, root) {
+function pictures(model) {
   const pixels = Uint8Array.from(atob(model.get("images")), (c) => c.charCodeAt(0));
   const mean = model.get("mean"), deviation = model.get("deviation");
   const values = Float32Array.from(pixels, (v, i) => (v - mean[i % 3]) / deviation[i % 3]);
-  const images = tensor(pixels.length / 3072, 32, 3, values);
-  const find = (selector) => root.querySelector(selector);
-  let run = 0, shown = null, before = null, dragging = false;
-  root.innerHTML = panel(`initializer-${Math.random()}`);
-  // On each control itself, or JupyterLab takes its arrow keys.
-  for (const e of root.querySelectorAll("input,button,summary")) e.dataset.lmSuppressShortcuts = 1;
-
-  const paint = () => {
-    find("figure").innerHTML = shown ? chart(shown, before, Math.max(root.clientWidth, 280)) : "";
-  };
-  function report({ stages, loss }) {
-    const cost = loss < 1000 ? loss.toFixed(3) : short(loss), last = stages.at(-3);
-    find("p").textContent = `After ${last.name} the signal is ${short(last.size / stages[0].size)
-    } times what went in. From picture to picture the logits vary by ${
-      short(stages.at(-1).difference)}. The loss, averaged over the ten labels that each picture` +
-      ` might have, is ${cost}; a blind guess costs 2.303.`;
-    find("table").innerHTML = `<tr><th>layer<th>size<th>difference${stages.map((s) =>
-      `<tr><th>${s.name}<td>${short(s.size)}<td>${short(s.difference)}`).join("")}`;
-  }
-  // A later call makes earlier ones give up: nothing piles up while a slider is dragged.
-  async function compute() {
-    const mine = ++run, stages = [];
-    const settings = Object.fromEntries(SETTINGS.map((name) => [name, model.get(name)]));
-    root.ariaBusy = true;
-    await pause(60);
-    for (const stage of forward(images, settings)) {
-      stages.push(stage);
-      await pause(0);
-      if (mine !== run) return;
-    }
-    shown = { ...stages.pop(), stages, settings };
-    root.ariaBusy = false;
-    report(shown);
-    paint();
-  }
-  // The model's traits are the truth; the controls follow them, also when Python sets one.
-  function refresh() {
-    if (!dragging) before = shown;
-    for (const input of root.querySelectorAll("input")) {
-      const name = input.dataset.setting, value = model.get(name);
-      input.checked = value === true || value === input.value;
-      if (input.type !== "range") continue;
-      input.value = name === "gain" ? Math.log2(value) : value;
-      input.ariaValueText = find(`[data-text=${name}]`).textContent = TEXTS[name](value);
-    }
-    compute();
-  }
-  const change = (name, value) => { model.set(name, value); model.save_changes(); };
-  root.addEventListener("input", ({ target: { dataset: { setting }, value, checked } }) => {
-    change(setting, { initializer: value, depth: +value, gain: 2 ** value, bn: checked }[setting]);
-    dragging = true; // until "change": a dragged slider is compared with where it started
-  });
-  root.addEventListener("change", () => { dragging = false; });
-  find("button").addEventListener("click", () => change("seed", (model.get("seed") + 1) % 2 ** 31));
-  const events = SETTINGS.map((name) => `change:${name}`).join(" ");
-  const observer = new ResizeObserver(paint);
-  model.on(events, refresh);
-  observer.observe(root);
-  refresh();
-  return () => { run = NaN; observer.disconnect(); model.off(events, refresh); };
+  return tensor(pixels.length / 3072, 32, 3, values);
 }
 
-export default {
-  render({ model, el }) {
-    const root = el.appendChild(document.createElement("div"));
-    root.className = "signal-explorer";
-    try {
-      return start(model, root);
-    } catch (error) {
-      root.textContent = `The explorer cannot start: ${error.message}.`;
-    }
+export default explorer({
+  title: "Size and difference of the signal by layer",
+  series: ["size: root mean square", "difference: deviation between pictures"],
+  controls: [
+    { kind: "choice", name: "initializer", label: "Initialiser of the convolutions",
+      choices: NAMES },
+    { kind: "slider", name: "depth", label: "Depth", min: 1, max: 8,
+      text: (depth) => (depth === 1 ? "fire2 only" : `fire2 to fire${depth + 1}`) },
+    { kind: "slider", name: "gain", label: "Gain", min: -1, max: 2, step: 0.25,
+      to: Math.log2, from: (place) => 2 ** place, text: (gain) => `weights × ${short(gain, 3)}` },
+    { kind: "check", name: "bn", label: "Batch normalisation" },
+    { kind: "button", name: "seed", label: "New draw", next: (seed) => (seed + 1) % 2 ** 31 },
+  ],
+  prepare: pictures,
+  *compute(settings, images) {
+    const stages = [];
+    for (const stage of forward(images, settings)) yield stages.push(stage);
+    return { ...stages.pop(), stages };
   },
-};
+  say({ stages, loss }) {
+    const last = stages.at(-3), cost = loss < 1000 ? loss.toFixed(3) : short(loss);
+    return `After ${last.name} the signal is ${short(last.size / stages[0].size)} times what ` +
+      "went in. From picture to picture the logits vary by " +
+      `${short(stages.at(-1).difference)}. The loss, averaged over the ten labels ` +
+      `that each picture might have, is ${cost}; a blind guess costs 2.303.`;
+  },
+  draw(shown, before) {
+    const lines = [before, shown].filter(Boolean).flatMap((result) =>
+      ["size", "difference"].map((key, series) => {
+        const points = result.stages.map((s) => [STAGES.indexOf(s.name), s[key]]);
+        return { series, points, marks: result === shown ? points : [], before: result !== shown };
+      }));
+    const names = STAGES.map((name, i) => [i, name]);
+    return { lines, ticks: names, most: STAGES.length - 1, range: [1e-5, 10],
+      up: "size, difference", across: "layer" };
+  },
+  table: ({ stages }) => [["layer", "size", "difference"],
+    ...stages.map((s) => [s.name, short(s.size), short(s.difference)])],
+});

@@ -1,21 +1,19 @@
 """The signal through SqueezeNet at initialisation, computed in the browser on real pictures."""
 
 import base64
-from pathlib import Path
 
-import anywidget
 import numpy as np
 import traitlets
 
-from course_lib.settings import CourseError, nearest
+from course_lib.explorers.kit import Explorer, script
+from course_lib.settings import CourseError
 
 # A forward pass runs on the reader's machine; more pictures than this would make it wait.
 MOST_IMAGES = 64
 INITIALIZERS = ("glorot_uniform", "lecun_normal", "he_normal")
-SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 
 
-class SignalExplorer(anywidget.AnyWidget):
+class SignalExplorer(Explorer):
     """Choose initialiser, depth, gain and BN; see size and differences of the signal by layer.
 
     images: (count, 32, 32, 3) uint8, RGB, 2 to 64 of them. mean, deviation: three numbers each,
@@ -23,12 +21,9 @@ class SignalExplorer(anywidget.AnyWidget):
     `initializer` (`glorot_uniform`, `lecun_normal` or `he_normal`, of the convolutions), `depth`
     (1 to 8 fire modules kept), `gain` (0.5 to 4, multiplies the convolutions' weights), `bn`,
     `seed`. Raises CourseError when one of them is not as said.
-
-    All state is text and numbers, so that a page without a kernel can hold it.
     """
 
-    _esm = Path(__file__).with_name("signal.js")
-    _css = Path(__file__).with_name("signal.css")
+    _esm = script(__file__)
 
     images = traitlets.Unicode().tag(sync=True)  # base64 of the pixels, row by row
     mean = traitlets.List(traitlets.Float(), minlen=3, maxlen=3).tag(sync=True)
@@ -40,22 +35,12 @@ class SignalExplorer(anywidget.AnyWidget):
     seed = traitlets.Int(0, min=0, max=2**31 - 1).tag(sync=True)
 
     def __init__(self, images, mean, deviation, **settings):
-        for name in settings:
-            if name not in SETTINGS:
-                raise nearest(name, SETTINGS, "setting of SignalExplorer")
-        try:
-            super().__init__(
-                images=_pixels(images),
-                mean=_channels(mean, "mean"),
-                deviation=_channels(deviation, "deviation", positive=True),
-                **settings,
-            )
-        except traitlets.TraitError as error:
-            raise CourseError(f"SignalExplorer: {error}") from error
-
-    def get_state(self, key=None, drop_defaults=False):
-        # A page without a kernel has nobody to ask for a default: all state goes into it.
-        return super().get_state(key)
+        super().__init__(
+            images=_pixels(images),
+            mean=_channels(mean, "mean"),
+            deviation=_channels(deviation, "deviation", positive=True),
+            **settings,
+        )
 
 
 def _pixels(images) -> str:

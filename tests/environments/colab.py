@@ -35,11 +35,11 @@ FAMILIES = {
     "densenet": "densenet/miniature",
     "deepergooglenet": "deepergooglenet/miniature",
 }
-# A cell that ends with the explorer, from these pictures.
 PICTURES = "from course_lib import datasets\nimages = datasets.load('synthetic').x_test[:8]\n"
-EXPLORERS = {
-    "SignalExplorer": "from course_lib.explorers.signal import SignalExplorer\n"
-    "SignalExplorer(images, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))",
+# What an explorer is given, where it needs something.
+ARGUMENTS = {
+    "SignalExplorer": "images, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)",
+    "Prediction": "'Which?', choices=['one', 'the other'], answer='one'",
 }
 # What Colab has loaded before the first cell.
 COLAB = """\
@@ -91,16 +91,18 @@ def test_the_first_cell_replaces_no_package(colab):
     assert after.keys() - before.keys() == {"micro-architectures"}
 
 
-def test_every_family_and_every_explorer_is_tried():
+def widgets() -> list[tuple[str, str]]:
+    """(module, class) of every explorer."""
     modules = [m.name for m in pkgutil.iter_modules(explorers.__path__, "course_lib.explorers.")]
-    members = [vars(importlib.import_module(name)) for name in modules]
-    widgets = {
-        value.__name__
-        for names in members
-        for value in names.values()
-        if inspect.isclass(value) and value.__module__ in modules and hasattr(value, "_esm")
-    }
-    assert widgets == EXPLORERS.keys()
+    return [
+        (module, name)
+        for module in modules
+        for name, value in vars(importlib.import_module(module)).items()
+        if inspect.isclass(value) and value.__module__ == module and hasattr(value, "_esm")
+    ]
+
+
+def test_every_family_is_tried():
     assert FAMILIES.keys() == set(experiments.FAMILIES)
 
 
@@ -121,9 +123,10 @@ def test_a_network_of_the_family_trains(colab, id):
     assert record["versions"]["keras"] == PINS["keras"]
 
 
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_an_explorer_is_imported_and_displayed(colab, name):
-    ran = executed(colab[0], PICTURES + EXPLORERS[name])
+@pytest.mark.parametrize(("module", "name"), widgets())
+def test_an_explorer_is_imported_and_displayed(colab, module, name):
+    cell = f"from {module} import {name}\n{name}({ARGUMENTS.get(name, '')})"
+    ran = executed(colab[0], PICTURES + cell)
     (output,) = ran.cells[-1].outputs
     view = output.data["application/vnd.jupyter.widget-view+json"]
     models = ran.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]

@@ -1,20 +1,24 @@
-"""The signal explorer: its traits, and the numbers its JavaScript computes, held against Keras."""
+"""The explorers: what Python gives them, and the numbers their JavaScript computes."""
 
 import base64
-import inspect
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
+from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
-from course_lib.explorers.signal import INITIALIZERS, SETTINGS, SignalExplorer
+from course_lib.explorers.predict import Prediction
+from course_lib.explorers.schedules import ScheduleExplorer
+from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
+from course_lib.schedules import Polynomial, Steps, shortened
 from course_lib.settings import CourseError
 
 MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
-SCRIPT = Path(inspect.getfile(SignalExplorer)).with_suffix(".js")
+SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
+# What a page gets, as a file that it can import.
+SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
   const listeners = {};
@@ -48,7 +52,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def page():
-    """A blank page in headless Chromium that can import /signal.js and reach nothing else."""
+    """A blank page in headless Chromium that can import SCRIPTS and reach nothing else."""
     playwright = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)
@@ -57,8 +61,9 @@ def page():
 
     def serve(route):
         address = route.request.url
-        if address.endswith("/signal.js"):
-            route.fulfill(body=SCRIPT.read_text(), content_type="text/javascript")
+        script = SCRIPTS.get(address.removeprefix("http://explorer.test"))
+        if script:
+            route.fulfill(body=script, content_type="text/javascript")
         elif address == "http://explorer.test/":
             route.fulfill(body=PAGE, content_type="text/html")
         else:
@@ -170,22 +175,22 @@ def test_a_draw_is_repeatable_and_shared_by_depths(page, images):
     assert signal(page, images, seed=1)["stages"][1] != whole["stages"][1]
 
 
-def show(page, state):
-    """Renders the widget with `state` in a fresh element and waits for its first answer."""
+def show(page, state, script="/signal.js"):
+    """Renders the widget of `script` with `state` in a fresh element."""
     page.evaluate(
-        """async (state) => {
-          const widget = (await import("/signal.js")).default;
+        """async ([state, script]) => {
+          const widget = (await import(script)).default;
           document.body.replaceChildren(document.createElement("main"));
           window.model = fakeModel(state);
           widget.render({ model, el: document.querySelector("main") });
         }""",
-        state,
+        [state, script],
     )
 
 
 def answer(page):
-    page.wait_for_selector(".signal-explorer[aria-busy=false]")
-    return page.text_content(".signal-explorer p[aria-live=polite]")
+    page.wait_for_selector(".course-explorer[aria-busy=false]")
+    return page.text_content(".course-explorer p[aria-live=polite]")
 
 
 def test_the_widget_answers_to_the_keyboard(page, images):
@@ -211,13 +216,15 @@ def test_the_widget_answers_to_the_keyboard(page, images):
     page.get_by_role("button", name="New draw").press("Enter")
     assert page.evaluate("model.get('seed')") == 1
     assert answer(page).startswith("After fire2 ") and answer(page) != glorot
-    rows = page.locator(".signal-explorer th:first-child").all_text_contents()
+    rows = page.locator(".course-explorer th:first-child").all_text_contents()
     assert rows == ["layer", "input", "conv1", "fire2", "conv10", "logits"]
+    text = page.get_by_role("img").get_attribute("aria-label")
+    assert text == f"Size and difference of the signal by layer. {answer(page)}"
 
 
 def test_a_widget_without_its_pictures_says_so(page):
     show(page, {"images": "not base64", "mean": list(MEAN), "deviation": list(DEVIATION)})
-    assert "cannot start" in page.text_content(".signal-explorer")
+    assert "cannot start" in page.text_content(".course-explorer")
 
 
 def test_an_embedded_page_holds_all_of_the_state(images):
@@ -228,6 +235,109 @@ def test_an_embedded_page_holds_all_of_the_state(images):
     assert {"images", "mean", "deviation", "_esm", "_css", *SETTINGS} <= set(state["state"])
     pixels = base64.b64decode(state["state"]["images"])
     assert pixels == images.tobytes()
+
+
+def staircase(epochs, late):
+    """The staircase of Keras' ResNet example, stretched from 200 epochs to `epochs`."""
+    starts = [(0, 1e-3), (80, 1e-4), (120, 1e-5), (160, 1e-6), (180, 5e-7)]
+    return Steps(tuple((shortened(s * epochs, 200), rate) for s, rate in starts), late=int(late))
+
+
+@pytest.mark.parametrize(
+    ("settings", "schedule"),
+    [
+        ({"epochs": 300, "drops": 2}, Steps(((0, 0.01), (100, 1e-3), (200, 1e-4)))),
+        ({"epochs": 10, "drops": 3}, Steps(((0, 0.01), (3, 1e-3), (5, 1e-4), (8, 1e-5)))),
+        ({"kind": "polynomial", "epochs": 70, "power": 1}, Polynomial(0.01, 1, 70)),
+        ({"kind": "polynomial", "epochs": 300, "power": 3.5}, Polynomial(0.01, 3.5, 300)),
+        ({"kind": "resnet", "epochs": 200, "late": True}, staircase(200, True)),
+        ({"kind": "resnet", "epochs": 200, "late": False}, staircase(200, False)),
+        ({"kind": "resnet", "epochs": 30, "late": True}, staircase(30, True)),
+    ],
+)
+def test_the_page_computes_the_rates_of_the_library(page, settings, schedule):
+    settings = {"kind": "drops"} | settings
+    ours = page.evaluate(
+        "async (settings) => (await import('/schedules.js')).rates(settings)", settings
+    )
+    theirs = [schedule(epoch) for epoch in range(settings["epochs"])]
+    assert ours == pytest.approx(theirs, rel=1e-12, abs=0)
+
+
+def test_the_staircase_is_that_of_the_experiments():
+    from course_lib import experiments
+
+    assert experiments.get("resnet-v1/20").schedule == staircase(200, late=True)
+
+
+def test_the_schedules_name_a_rate_and_the_share_of_each(page):
+    names = ("kind", "epochs", "drops", "power", "late", "epoch")
+    explorer = ScheduleExplorer(kind="resnet", epochs=200, epoch=80)
+    show(page, {name: getattr(explorer, name) for name in names}, "/schedules.js")
+    assert answer(page) == (
+        "Epoch 80, of 0 to 199, trains at 0.001. Of the whole training 40.5 % at 0.001, "
+        "20 % at 0.0001, 20 % at 1e−5, 10 % at 1e−6, 9.5 % at 5e−7."
+    )
+    assert not page.get_by_label("Power").is_visible()
+    page.get_by_label("One epoch late").press("Space")
+    assert "trains at 0.0001. Of the whole training 40 % at 0.001," in answer(page)
+    page.get_by_label("Polynomial").check()
+    assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
+    page.get_by_label("Look at epoch").press("End")
+    assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+def test_an_explorer_says_what_it_is_without_a_script(images):
+    text, page = SignalExplorer(images, MEAN, DEVIATION, bn=True).fallback()
+    assert text.startswith("SignalExplorer(bn=True, depth=8, gain=1.0, init")
+    assert page.startswith("<p>An explorer, which needs JavaScript: choose initialiser, depth, ")
+
+
+def test_a_prediction_takes_its_answer_later_and_is_readable_without_a_script():
+    guess = Prediction("How far does `bn` < get?", numbers=["bn"], unit="%")
+    assert guess.fallback()[0].endswith("The result: not yet")
+    assert guess.reveal({"bn": 43.5}, "It moves.") is guess
+    text, page = guess.fallback()
+    assert text == "Predict. How far does `bn` < get? (bn)\nThe result: bn 43.5 %. It moves."
+    assert "<code>bn</code> &lt; get?" in page
+    assert "<details><summary>The result</summary><p>bn 43.5 %. It moves.</p></details>" in page
+    if hasattr(DOMWidget, "_repr_mimebundle_"):  # ipywidgets 7 displays itself, and only itself
+        bundle, _ = guess._repr_mimebundle_()
+        assert (bundle["text/plain"], bundle["text/html"]) == (text, page)
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+def test_what_was_said_belongs_to_its_question():
+    keys = [
+        Prediction(question, choices=choices, **more).key
+        for question, choices, more in [
+            ("Which?", "ab", {}),
+            ("Which?", "abc", {}),
+            ("What?", "ab", {}),
+            ("What?", "ab", {"id": "which"}),
+        ]
+    ]
+    assert len(set(keys)) == 4 and keys[3] == "which"
+    assert Prediction("Which?", choices="ab", answer="a").key == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "either numbers"),
+        ({"numbers": "ab", "choices": "ab"}, "either numbers"),
+        ({"choices": ["one"]}, "two or more"),
+        ({"numbers": ["a", "a"]}, "each of them once"),
+        ({"choices": "ab", "answer": "c"}, "one of a, b; not answer='c'"),
+        ({"numbers": "ab", "answer": {"a": 1}}, "a number for each of a, b"),
+        ({"numbers": "a", "answer": {"a": float("nan")}}, "a number for each of a"),
+        ({"numbers": "a", "answer": 5}, "a number for each of a"),
+    ],
+)
+def test_a_prediction_that_does_not_fit_together_is_refused(arguments, told):
+    with pytest.raises(CourseError, match=told) as error:
+        Prediction("?", **arguments)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
