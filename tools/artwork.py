@@ -1,4 +1,4 @@
-"""The course's logo and cover, drawn by code in the visual language of `course_lib.diagrams`."""
+"""The course's logo and cover, drawn by code in the visual language of `course_lib.figures`."""
 
 import os
 import re
@@ -6,8 +6,9 @@ from itertools import combinations, product
 from math import cos
 from pathlib import Path
 
-from course_lib.diagrams import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, box, svg
-from course_lib.figure import Figure
+from course_lib.figures.figure import Figure
+from course_lib.figures.palette import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
+from course_lib.figures.svg import box, svg
 
 
 def logo() -> Figure:

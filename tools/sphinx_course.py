@@ -5,18 +5,22 @@
 - A line on every chapter that says under which profile its live cells ran.
 - What a widget says without a script, for browsers that run none.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
+- The palette as custom properties, and columns of numbers at the right.
 - Small mends: roles in the list of sources, the cover's <title>.
 """
 
 import importlib
+import re
 
+from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from course_lib import settings
-from course_lib.figure import Figure
+from course_lib.figures import palette
+from course_lib.figures.figure import Figure
 
 
 class CourseFigure(SphinxDirective):
@@ -63,6 +67,34 @@ def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree) ->
     context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def add_palette(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """The colours of the diagrams for the stylesheet, from the one place that names them."""
+    context["metatags"] = context.get("metatags", "") + f"<style>{palette.css()}</style>"
+
+
+NUMBER = re.compile(r"[+−-]?\d[\d,.]*(e[+-]?\d+)?(\s±\s[\d.]+)?( ?%)?(\s\(\d+\sseeds?\))?")
+NO_NUMBER = {"", "nan", "none", "not recorded yet"}  # what stands where one is missing
+
+
+def align_numbers(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Columns of numbers in tables that cells print stand at the right, their heads too."""
+    table = re.compile(r"<table[^>]*\bdataframe\b.*?</table>", re.S)
+    context["body"] = table.sub(lambda found: aligned(found[0]), context.get("body", ""))
+
+
+def aligned(table: str) -> str:
+    """The HTML of a table whose columns of numbers have the class `text-right`."""
+    soup = BeautifulSoup(table, "html.parser")
+    rows = [row.find_all(["th", "td"]) for row in soup.find_all("tr")]
+    for column in zip(*rows, strict=False):
+        cells = [cell for cell in column if cell.name == "td"]
+        told = {cell.get_text().strip() for cell in cells} - NO_NUMBER
+        if told and all(map(NUMBER.fullmatch, told)):
+            for cell in column:
+                cell["class"] = [*cell.get("class", []), "text-right"]
+    return str(soup)
+
+
 def title_once(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """The cover is called as the book is: do not say so twice in its <title>."""
     if page == app.config.root_doc:
@@ -80,7 +112,7 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 def setup(app: Sphinx) -> dict:
     app.add_directive("course-figure", CourseFigure)
     app.add_post_transform(WithoutScript)
-    for change in (mark_chapter, mend_roles, title_once):
+    for change in (mark_chapter, mend_roles, title_once, add_palette, align_numbers):
         app.connect("html-page-context", change)
     # Late, so that the scripts that other extensions add for this page are there to be dropped.
     app.connect("html-page-context", drop_thebe, priority=900)

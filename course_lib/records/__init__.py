@@ -7,7 +7,9 @@ no run can have left, `results` makes tables and verdicts of them.
 
 from course_lib.records.check import check
 from course_lib.records.results import (
+    Comparison,
     compare,
+    comparison,
     expected_seconds,
     guessed_seconds,
     load,
@@ -39,7 +41,9 @@ __all__ = [
     "UNKNOWN",
     "VALIDATION",
     "check",
+    "Comparison",
     "compare",
+    "comparison",
     "configuration",
     "digest",
     "expected_seconds",

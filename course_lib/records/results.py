@@ -2,6 +2,7 @@
 
 import contextlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -115,33 +116,69 @@ def _all(values) -> str:
     return "; ".join(dict.fromkeys(values))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two experiments under one profile. first, second: final test accuracies in percent, one for
+    each seed; low, high: Welch's 95 % interval of the difference of their means, in points; None
+    where a side has fewer than three seeds, or neither spreads."""
+
+    names: tuple[str, str]
+    profile: str
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def gap(self) -> float:
+        """By how many points the first mean is above the second."""
+        return mean(self.first) - mean(self.second)
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, undecided, the same, or what is not recorded yet."""
+        if not (self.first and self.second):
+            return "not recorded yet"
+        if self.low is None:
+            enough = min(len(self.first), len(self.second)) >= ENOUGH
+            return "the same" if enough and not self.gap else "undecided"
+        if self.low <= 0 <= self.high:
+            return "undecided"
+        return "better" if self.gap > 0 else "worse"
+
+
+def comparison(a, b, profile: str | None = None) -> Comparison:
+    """`a` against `b`, in numbers; see `compare`."""
+    names = tuple(experiments.get(getattr(x, "id", x)).id for x in (a, b))
+    sides = {p: [load(x, p) for x in names] for p in ([profile] if profile else settings.RECORDED)}
+    profile = max(sides, key=lambda p: (min(ENOUGH, *map(len, sides[p])), any(sides[p])))
+    first, second = (tuple(percent(runs)) for runs in sides[profile])
+    spreads = min(len(first), len(second)) >= ENOUGH and (stdev(first) or stdev(second))
+    low, high = welch(first, second) if spreads else (None, None)
+    return Comparison(names, profile, first, second, low, high)
+
+
 def compare(a, b, profile: str | None = None) -> str:
     """Does `a` beat `b`? One sentence by a stated rule: Welch's 95 % interval of the difference
     of the mean final test accuracies, where each side has at least three seeds.
 
     profile: by default the one in which the side with fewer seeds has most.
     """
-    names = [experiments.get(getattr(x, "id", x)).id for x in (a, b)]
-    sides = {p: [load(x, p) for x in names] for p in ([profile] if profile else settings.RECORDED)}
-    profile = max(sides, key=lambda p: (min(ENOUGH, *map(len, sides[p])), any(sides[p])))
-    missing = [name for name, runs in zip(names, sides[profile], strict=True) if not runs]
-    if missing:
-        start = f"{names[0]} against {names[1]}"
-        return f"{start}: {missing[0]} is not recorded under {profile} yet."
-    first, second = map(percent, sides[profile])
-    gap = mean(first) - mean(second)
-    start = f"{names[0]} against {names[1]}, {profile}: {gap:+.2f} points"
-    fewest = min(len(first), len(second))
+    found = comparison(a, b, profile)
+    both = zip(found.names, (found.first, found.second), strict=True)
+    if missing := [name for name, values in both if not values]:
+        start = " against ".join(found.names)
+        return f"{start}: {missing[0]} is not recorded under {found.profile} yet."
+    start = f"{' against '.join(found.names)}, {found.profile}: {found.gap:+.2f} points"
+    fewest = min(len(found.first), len(found.second))
     if fewest < ENOUGH:
         return f"{start}, undecided ({'one seed' if fewest == 1 else 'two seeds'})."
-    if stdev(first) == stdev(second) == 0:
+    if found.low is None:
         return f"{start}, the same in every run on each side."
-    low, high = welch(first, second)
-    verdict = "undecided" if low <= 0 <= high else "better" if gap > 0 else "worse"
-    return f"{start}, 95 % interval {low:+.2f} to {high:+.2f}: {verdict}."
+    return f"{start}, 95 % interval {found.low:+.2f} to {found.high:+.2f}: {found.verdict}."
 
 
-def welch(first: list[float], second: list[float]) -> tuple[float, float]:
+def welch(first, second) -> tuple[float, float]:
     """The 95 % interval of the difference of two means whose sides need not spread alike."""
     from scipy.stats import ttest_ind
 

@@ -29,7 +29,7 @@ FLOW = [
     ["callbacks"],
     ["training"],
     ["evaluation", "signals"],
-    ["figure", "plots", "diagrams", "explorers"],
+    ["figures", "explorers"],
     ["recording"],
     ["__main__"],
 ]
@@ -78,7 +78,7 @@ def test_nothing_imports_what_comes_later(file):
 def test_an_import_against_the_flow_is_noticed():
     source = "def draw():\n    from course_lib import training, settings\n"
     assert wrong_way("models", source) == {"training"}
-    assert wrong_way("records", "import course_lib.plots as plots") == {"plots"}
+    assert wrong_way("records", "from course_lib.figures import plots") == {"figures"}
 
 
 def test_an_installed_course_has_all_files():

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from course_lib import plots
+from course_lib import experiments, records
+from course_lib.figures import palette, plots
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
 HISTORY = {"accuracy": [0.1, 0.4], "test_accuracy": [0.2, 0.3], "test_loss": [2.3, 1.2]}
@@ -33,7 +34,14 @@ def both(**options):
     return curves(curve=("accuracy", "test_accuracy"), **options)
 
 
-ALL = pytest.mark.parametrize("plot", [curves, both, layers, pictures], ids=lambda f: f.__name__)
+def seeds(**options):
+    runs = [{"test_accuracy": values} for values in ([0.1, 0.1], [0.2, 0.1], [0.1, 0.3])]
+    options = {"label": "test accuracy, %", **options}
+    return plots.seeds({"plain": runs, "he": runs[2:], "bn": []}, 11, **options)
+
+
+PLOTS = [curves, both, layers, pictures, seeds]
+ALL = pytest.mark.parametrize("plot", PLOTS, ids=lambda f: f.__name__)
 
 
 def texts(figure) -> list[str]:
@@ -74,7 +82,7 @@ def test_text_and_axes_take_the_pages_colour(plot):
 
 def test_no_id_repeats_on_a_page():
     """Two figures of each kind, and one that shows the same picture twice."""
-    page = [plot() for plot in (curves, both, layers, pictures) for _ in range(2)]
+    page = [plot() for plot in PLOTS for _ in range(2)]
     page.append(plots.pictures(IMAGES[[0, 0]], alt="Twice the same."))
     found = Counter(i for figure in page for i in re.findall(r'\bid="([^"]*)"', figure.svg))
     assert [i for i, times in found.items() if times > 1] == []
@@ -91,29 +99,67 @@ def test_names_stand_at_the_ends_of_their_lines():
 
 
 def test_no_line_is_left_out_when_there_are_more_than_colours():
-    names = [f"net {k}" for k in range(len(plots.COLOURS) + 2)]
+    names = [f"net {k}" for k in range(len(palette.LINES) + 2)]
     drawn = plots.curves(dict.fromkeys(names, HISTORY), label="accuracy", alt="Many lines.")
     assert set(names) <= set(texts(drawn))
     drawn = plots.layers(dict.fromkeys(names, [1, 2]), ["a", "b"], label="signal", alt="Many.")
     assert set(names) <= set(texts(drawn))
 
 
-def test_what_is_not_recorded_is_said_and_takes_no_ones_colour():
-    """A line keeps its colour whether or not the one before it is recorded."""
+def test_what_is_not_recorded_is_said_and_a_condition_keeps_its_colour():
     drawn = [
-        plots.curves({"a": first, "b": HISTORY}, label="accuracy", alt="x", caption="Why.")
+        plots.curves({"plain": first, "bn": HISTORY}, label="accuracy", alt="x", caption="Why.")
         for first in ([], HISTORY)
     ]
-    assert "not recorded yet: a" in drawn[0].caption.lower() and "a" not in texts(drawn[0])
+    assert "not recorded yet: plain" in drawn[0].caption.lower()
+    assert "plain" not in texts(drawn[0])
     assert drawn[0].caption.startswith("Why.") and drawn[1].caption == "Why."
-    assert all(plots.COLOURS[1].lower() in figure.svg.lower() for figure in drawn)
-    assert plots.COLOURS[0].lower() not in drawn[0].svg.lower()
+    assert all(palette.BLUE.lower() in figure.svg.lower() for figure in drawn)
+    assert palette.VERMILION.lower() not in drawn[0].svg.lower()
 
 
 def test_training_curve_is_dashed_and_test_curve_solid():
     assert "stroke-dasharray" in both().svg
     lines = re.findall(r'style="fill: none; stroke: (#\w+)[^"]*"', curves().svg, re.I)
-    assert len({line for line in lines if line.upper() in map(str.upper, plots.COLOURS)}) == 2
+    assert len({line for line in lines if line.upper() in map(str.upper, palette.LINES)}) == 2
+
+
+@ALL
+def test_type_is_legible_in_the_350_pixels_of_a_telephone(plot):
+    svg = plot().svg
+    wide = float(re.search(r"max-width:(\d+)px", svg)[1])
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
+    sizes += [float(size) for size in re.findall(r"font: ([\d.]+)px", svg)]
+    # A unit of the drawing is a point; superscripts of powers are smaller, and are text of an axis.
+    exponents = [7.7]
+    assert sizes and min({*sizes} - {*exponents}) * 4 / 3 * min(350 / wide, 1) >= 9.5
+
+
+def test_seeds_counts_those_that_ever_got_anywhere_and_those_that_ended_there():
+    figure = seeds()
+    assert "2 of 3 ever, 1 at the end" in texts(figure)
+    assert "1 of 1 ever, 1 at the end" in texts(figure)
+    assert figure.caption.startswith("plain: 2 of 3 seeds ever above 11 %, 1 at the end; he: 1 of")
+    assert figure.caption in figure.alt and "bn" not in texts(figure)
+
+
+def test_forest_shows_every_seed_its_interval_and_greys_what_is_undecided(folders, make_record):
+    accuracies = {"plain": (0.10, 0.12, 0.11), "bn": (0.5, 0.52, 0.54), "he": (0.1, 0.2, 0.09)}
+    for name, values in accuracies.items():
+        for seed, last in enumerate(values):
+            records.write(make_record(f"squeezenet/{name}", "quick", seed, last))
+    pairs = [("bn", "plain"), ("he", "plain"), ("l2", "plain")]
+    pairs = [tuple(f"squeezenet/{name}" for name in pair) for pair in pairs]
+    figure = plots.forest([*pairs[:1], (experiments.get(pairs[1][0]), pairs[1][1]), pairs[2]])
+    assert "bn against plain: +41.0, better" in texts(figure)
+    assert "he against plain: +2.0, undecided" in texts(figure)
+    assert figure.caption.startswith("1 of 2 differences are decided.")
+    assert "Not recorded yet: squeezenet/l2 against squeezenet/plain." in figure.caption
+    assert all(records.compare(*pair) in figure.alt for pair in pairs)
+    marks = re.findall(r'<use [^>]*style="[^"]*?stroke: (#\w+)', figure.svg)
+    for colour in (palette.BLUE, palette.GREY):  # 3 seeds on either side
+        assert sum(mark.upper() == colour for mark in marks) == 6
+    assert palette.ORANGE.lower() not in figure.svg.lower()
 
 
 def test_labels_do_not_overlap_where_lines_end_together():

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from course_lib import settings
-from course_lib.figure import Figure, source
+from course_lib.figures.figure import Figure, source
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><svg x="0"/></svg>'
 

@@ -1,0 +1,245 @@
+"""Curves, comparisons and pictures of the book, in one style that is right on white and on black.
+
+Every function returns a `Figure`: inline SVG whose text and axes take the page's text colour.
+"""
+
+import io
+import re
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure as Canvas  # not pyplot: nothing to close, nothing global
+
+from course_lib import records
+from course_lib.figures import palette
+from course_lib.figures.figure import Figure
+
+# Inches: type of 11 points is then more than 11 pixels high in the 350 of a telephone.
+WIDTH = 4.6
+
+# A colour that nothing else uses: it becomes `currentColor` in the finished SVG.
+_TEXT = "#010203"
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and zoomed
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.edgecolor": _TEXT,
+    "axes.labelcolor": _TEXT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": _TEXT,
+    "xtick.color": _TEXT,
+    "ytick.color": _TEXT,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+def _figure(canvas: Canvas, alt: str, caption: str) -> Figure:
+    buffer = io.StringIO()
+    canvas.savefig(buffer, format="svg", transparent=True, metadata={})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids must not repeat between figures of a page
+    size = re.search(r' width="([\d.]+)pt" height="[\d.]+pt"', svg)
+    # As wide as drawn where there is room, else as wide as the page; 1 pt is 4/3 px.
+    fluid = f' style="width:100%;height:auto;max-width:{float(size[1]) * 4 / 3:.0f}px"'
+    return Figure(svg.replace(size[0], fluid, 1), alt, caption)
+
+
+def _canvas(width=WIDTH, height=3.2, rows=1, columns=1, **options):
+    with matplotlib.rc_context(_STYLE):
+        canvas = Canvas(figsize=(width, height), layout="constrained")
+        return canvas, canvas.subplots(rows, columns, squeeze=False, **options)
+
+
+def _end_labels(axis, labels: list[tuple[float, float, str]]):
+    """Names at the ends of their lines, (x, y, text), pushed apart where they would collide.
+
+    In the text's colour: no colour of the palette reads well on white and on black alike.
+    """
+    axis.figure.draw_without_rendering()  # only now is it known where a value lies in points
+    points = 72 / axis.figure.dpi
+    previous = -np.inf
+    for x, y, text in sorted(labels, key=lambda label: label[1]):
+        at = axis.transData.transform((x, y))[1] * points
+        previous = max(at, previous + 13)
+        axis.annotate(
+            text,
+            (x, y),
+            xytext=(8, previous - at),
+            textcoords="offset points",
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", lines=()):
+    """One line per condition against the epoch, its name at the end, in its colour of the palette.
+
+    histories: name -> a history, or a list of histories (seeds), then their mean with the spread
+        from lowest to highest as a band; an empty list is "not recorded yet".
+    curve: or two of them, ("accuracy", "test_accuracy"); the first is then dashed.
+    label: of the vertical axis; accuracies are shown in percent.
+    lines: heights of dotted lines, a reported figure, say; the caption names them.
+    """
+    which = (curve,) if isinstance(curve, str) else curve
+    with matplotlib.rc_context(_STYLE):
+        canvas, axes = _canvas()
+        axis = axes[0, 0]
+        ends = []
+        styles = palette.styles(histories)
+        for name, runs in histories.items():
+            colour, mark = styles[name]
+            runs = runs if isinstance(runs, list) else [runs]
+            if not runs:
+                caption = f"{caption} Not recorded yet: {name}.".strip()
+                continue
+            for k, key in enumerate(which):
+                values = np.array([r[key] for r in runs]) * (100 if "accuracy" in key else 1)
+                epochs = np.arange(1, values.shape[1] + 1)
+                style = "--" if k == 0 and len(which) > 1 else "-"
+                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4)
+                if len(runs) > 1:
+                    axis.fill_between(
+                        epochs, values.min(0), values.max(0), color=colour, alpha=0.25, lw=0
+                    )
+            ends.append((epochs[-1], values.mean(0)[-1], name))
+        for height in lines:
+            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        _end_labels(axis, ends)
+        return _figure(canvas, alt, caption)
+
+
+def layers(series: dict, names, *, label, alt, caption="", lines=()):
+    """One line per condition over the layers of a network, on a logarithmic axis.
+
+    series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
+    names: of the layers. lines: heights of dotted lines; the caption names them.
+    """
+    with matplotlib.rc_context(_STYLE):
+        canvas, axes = _canvas(height=3.6)
+        axis = axes[0, 0]
+        axis.set_yscale("log")
+        ends = []
+        at = np.arange(len(names))
+        styles = palette.styles(series)
+        for name, rows in series.items():
+            colour, mark = styles[name]
+            rows = np.atleast_2d(np.asarray(rows, dtype=float))
+            middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
+            axis.plot(at, middle, color=colour, marker=mark, markersize=4.5)
+            axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
+            ends.append((at[-1], middle[-1], name))
+        for height in lines:
+            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+        axis.set_xticks(at, names, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set(ylabel=label)
+        _end_labels(axis, ends)
+        return _figure(canvas, alt, caption)
+
+
+def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt="", caption=""):
+    """A panel per condition, every seed a line with a dot at its end, and how many got anywhere.
+
+    For runs of which some die and some live: a mean says nothing of them.
+    histories: name -> a list of histories, one per seed.
+    above: in the units shown (accuracies in percent), a dotted line; a panel's title counts the
+        seeds that were ever above it and those that ended there.
+    """
+    histories = {name: runs for name, runs in histories.items() if runs}
+    styles, told = palette.styles(histories), []
+    scale = 100 if "accuracy" in curve else 1
+    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 10}):
+        columns = 1 if len(histories) == 1 else 2
+        rows = max(-(-len(histories) // columns), 1)
+        canvas, axes = _canvas(height=2.0 * rows + 0.3, rows=rows, columns=columns,
+                               sharex=True, sharey=True)  # fmt: skip
+        for axis in axes.flat[len(histories) :]:
+            axis.set_visible(False)
+        for axis, (name, runs) in zip(axes.flat, histories.items(), strict=False):
+            values = [scale * np.asarray(run[curve]) for run in runs]
+            ever, ended = (sum(v > above for v in which) for which in
+                           ([v.max() for v in values], [v[-1] for v in values]))  # fmt: skip
+            for v in values:
+                epochs = np.arange(1, len(v) + 1)
+                axis.plot(epochs, v, color=styles[name].colour, lw=1.4, alpha=0.85)
+                axis.plot(epochs[-1], v[-1], styles[name].mark, color=styles[name].colour, ms=5)
+            axis.axhline(above, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+            axis.set_title(f"{name}\n{ever} of {len(runs)} ever, {ended} at the end", loc="left")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+            unit = " %" if scale == 100 else ""
+            told.append(f"{name}: {ever} of {len(runs)} seeds ever above {above:g}{unit}, "
+                        f"{ended} at the end")  # fmt: skip
+        for axis in axes[:, 0]:
+            axis.set_ylabel(label)
+        for axis in axes[-1]:
+            axis.set_xlabel("epoch")
+        counts = "; ".join(told) + "."
+        return _figure(canvas, alt or f"Every seed a line. {counts}", caption or counts)
+
+
+def forest(pairs, profile=None, *, alt="", caption=""):
+    """Differences of the final test accuracy: a row per pair, all seeds, Welch's 95 % interval.
+
+    pairs: of experiments or ids, (a, b) for "a against b"; profile: as in `records.compare`.
+    A filled mark is a seed of a, a hollow one a seed of b, both less the mean of b; the bar is the
+    interval of the difference. What is undecided is grey.
+    """
+    found = [records.comparison(a, b, profile) for a, b in pairs]
+    shown = [c for c in found if c.first and c.second]
+    missing = [" against ".join(c.names) for c in found if c not in shown]
+    with matplotlib.rc_context(_STYLE):
+        canvas, axes = _canvas(height=0.62 * max(len(shown), 1) + 0.8)
+        axis = axes[0, 0]
+        for row, c in enumerate(reversed(shown)):
+            decided = c.verdict in ("better", "worse")
+            colour = palette.colour(c.names[0]) if decided else palette.GREY
+            middle = np.mean(c.second)
+            axis.plot([0, 0], [row - 0.36, row + 0.26], color=_TEXT, linewidth=1, zorder=0)
+            axis.plot(c.first - middle, [row + 0.1] * len(c.first), "o", color=colour, ms=5)
+            axis.plot(c.second - middle, [row - 0.18] * len(c.second), "o", color=colour,
+                      ms=5, fillstyle="none")  # fmt: skip
+            if c.low is not None:
+                axis.plot([c.low, c.high], [row + 0.1] * 2, color=colour, lw=5, alpha=0.35,
+                          solid_capstyle="butt")  # fmt: skip
+            axis.plot([c.gap] * 2, [row - 0.04, row + 0.24], color=colour, lw=2.4)
+            short = [name.rpartition("/")[2] for name in c.names]
+            said = f"{short[0]} against {short[1]}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
+            axis.annotate(said, (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
+        axis.margins(x=0.06)
+        axis.set(xlabel="difference of the test accuracy, points", ylim=(-0.5, len(shown) - 0.3))
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
+        decided = sum(c.verdict in ("better", "worse") for c in shown)
+        said = (
+            f"{decided} of {len(shown)} differences are decided. Filled: seeds of the first; "
+            "hollow: of the second, around its mean. Bar: 95 % interval of the difference. "
+            "Grey: undecided."
+        )
+        said += f" Not recorded yet: {'; '.join(missing)}." if missing else ""
+        sentences = " ".join(records.compare(a, b, profile) for a, b in pairs)
+        return _figure(canvas, alt or f"Differences of test accuracy. {sentences}", caption or said)
+
+
+def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
+    """A grid of uint8 images (count, height, width, 3), a short title above each.
+
+    note: a line above the grid, "drawn by code, not photographs", say.
+    """
+    rows = -(-len(images) // columns)
+    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 9}):
+        canvas, axes = _canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
+                               columns=columns)  # fmt: skip
+        for axis in axes.flat:
+            axis.axis("off")
+        for k, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+            axis.imshow(image, interpolation="nearest")
+            if titles:
+                axis.set_title(titles[k])
+        if note:
+            canvas.suptitle(note, fontsize=10)
+        return _figure(canvas, alt, caption)
