@@ -13,6 +13,7 @@ from course_lib.figures.blocks import block, fire
 from course_lib.figures.figure import Figure
 from course_lib.figures.palette import GREEN, KINDS
 from course_lib.figures.svg import WIDTH, arc, arrow, box, passage, plus, svg, text
+from course_lib.settings import CourseError
 
 __all__ = ["Stage", "block", "difference", "fire", "network", "stages"]
 
@@ -29,6 +30,7 @@ class Mark(NamedTuple):
 
 
 SIGNS = {"same": "", "added": "+ ", "removed": "− ", "changed": "≠ "}
+HOW = {"same": "made as before"}  # where the other words do not make a sentence
 FRAMES = {"added": "", "removed": "5 4", "changed": "1.5 2.5"}  # dashes
 
 
@@ -49,17 +51,20 @@ def difference(child, parent=None) -> Figure:
 
     child, parent: experiments or their ids. What is added has an outline and a +, what is removed a
     dashed one and a −, what is changed a dotted one and a ≠; where only what a stage reads has
-    changed, the numbers say so.
+    changed, the numbers say so. A CourseError where there is no parent and none is named.
     """
     child = experiments.get(getattr(child, "id", child))
-    parent = experiments.get(getattr(parent, "id", parent) or child.parent or child.id)
+    parent = getattr(parent, "id", parent) or child.parent
+    if parent is None:
+        raise CourseError(f"{child.id} has no parent: name what to compare it with")
+    parent = experiments.get(parent)
     marks, found = _compared(child.build(), parent.build())
 
     def alike(one: Stage, other: Stage) -> bool:
         return one.like(other) and marks[one.name] == marks[other.name]
 
     drawn = summed_up(found, alike)
-    told = [f"{_in_words(s)} is {m.how}{f' ({m.words})' if m.words else ''}"
+    told = [f"{_in_words(s)} is {HOW.get(m.how, m.how)}{f' ({m.words})' if m.words else ''}"
             for s in drawn if (m := marks[s.name]) != Mark()]  # fmt: skip
     change = "; ".join(told) or "every layer is the same"
     caption = " · ".join(line.strip() for line in child.diff(parent).splitlines())

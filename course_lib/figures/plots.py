@@ -146,10 +146,11 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
     """A panel per condition, every seed a line with a dot at its end, and how many got anywhere.
 
     For runs of which some die and some live: a mean says nothing of them.
-    histories: name -> a list of histories, one per seed.
+    histories: name -> a list of histories, one per seed; an empty list is "not recorded yet".
     above: in the units shown (accuracies in percent), a dotted line; a panel's title counts the
         seeds that were ever above it and those that ended there.
     """
+    missing = [name for name, runs in histories.items() if not runs]
     histories = {name: runs for name, runs in histories.items() if runs}
     styles, told = palette.styles(histories), []
     scale = 100 if "accuracy" in curve else 1
@@ -178,6 +179,7 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
             axis.set_ylabel(label)
         for axis in axes[-1]:
             axis.set_xlabel("epoch")
+        told += [f"{name}: not recorded yet" for name in missing]
         counts = "; ".join(told) + "."
         return _figure(canvas, alt or f"Every seed a line. {counts}", caption or counts)
 

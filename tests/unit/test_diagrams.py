@@ -208,7 +208,8 @@ DIFFERENCES = {
     ("squeezenet/he-l2", None): (["is changed (initialiser, weight decay)"], 10),
     ("squeezenet/no-conv10", None): (["conv10 2×2×10, 1×1 is removed", "(was 10)"], 1),
     ("squeezenet/no-pool-1", None): (["pool1 8×8×96, 3×3 max, stride 2 is removed",
-                                      "3×3 is same (was 8×8×128)", "(was 3×3, stride 2)"], 2),
+                                      "3×3 is made as before (was 8×8×128)",
+                                      "(was 3×3, stride 2)"], 2),
     ("squeezenet/simple-bypass", None): (["is changed (+ identity)"], 4),
     ("squeezenet/dropout", None): (["fire9", "(+ dropout)"], 1),
     ("resnet-v1/32", "resnet-v1/20"): (["stage3block5 8×8×64", "identity bypass is added"], 6),
@@ -226,6 +227,11 @@ def test_a_variant_is_drawn_as_the_difference_from_its_parent(child, parent):
     other = parent or experiments.get(child).parent
     change = experiments.get(child).diff(other).splitlines()[1].strip()
     assert figure.caption.startswith(f"{child} against {other}: ") and change in figure.caption
+
+
+def test_what_has_no_parent_needs_one_named():
+    with pytest.raises(CourseError, match="squeezenet/plain has no parent"):
+        diagrams.difference("squeezenet/plain")
 
 
 def test_added_removed_and_changed_differ_by_outline_and_sign_not_by_colour():
