@@ -113,7 +113,7 @@ test-colab: | $(BIN)/uv ## on Colab's versions: first cell, training, chapters
 # What reads and trains; the tools, the pages and the other backends have versions of their own.
 CORE := squeezenet googlenet resnet densenet normalization counting experiments schedules \
 	synthetic cifar10 tiny_imagenet hdf5 augment feeding records tables checkpoints \
-	training evaluation signals figures plots diagrams explorer
+	training evaluation signals figures palette plots diagrams explorer
 test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: core of the unit tests
 	@rm -rf .venv-lowest
 	@$(BIN)/uv venv --quiet --python "$(LOWEST_PYTHON)" .venv-lowest

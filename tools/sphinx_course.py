@@ -72,7 +72,8 @@ def add_palette(app: Sphinx, page: str, template: str, context: dict, doctree) -
     context["metatags"] = context.get("metatags", "") + f"<style>{palette.css()}</style>"
 
 
-NUMBER = re.compile(r"[+−-]?\d[\d,.]*(e[+-]?\d+)?(\s±\s[\d.]+)?( ?%)?(\s\(\d+\sseeds?\))?")
+ONE = r"[+−-]?\d[\d,.]*(e[+-]?\d+)?(\s±\s[\d.]+)?( ?%)?(\s\(\d+\sseeds?\))?"
+NUMBER = re.compile(f"{ONE}(,?\\s{ONE})*")  # or several: "12, 13, 12"
 NO_NUMBER = {"", "nan", "none", "not recorded yet"}  # what stands where one is missing
 
 

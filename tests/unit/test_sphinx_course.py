@@ -11,7 +11,7 @@ from course_lib.figures import palette
 TABLE = """<p>1</p><table border="1" class="dataframe"><thead><tr style="text-align: right;">
 <th></th><th>last, %</th><th>reported</th><th>parameters</th><th>rate</th></tr></thead><tbody>
 <tr><th>bn</th><td>43.68\xa0±\xa01.32 (3\xa0seeds)</td><td>86 % and more</td><td>741,088</td>
-<td>1e-05</td></tr>
+<td>1e-05, 12</td></tr>
 <tr><th>he</th><td>not recorded yet</td><td>90 %</td><td>729,144</td><td>−0.5</td></tr>
 </tbody></table>"""
 
