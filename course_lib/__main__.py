@@ -5,7 +5,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from course_lib import datasets, experiments, recording, records, settings
+from course_lib import datasets, experiments, records, settings
+from course_lib.engine import recording
 from course_lib.settings import CourseError
 
 
@@ -107,12 +108,12 @@ def show(args) -> None:
     if args.evaluate:
         profile = settings.profile(args.profile).name
         seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
-        from course_lib import evaluation
+        from course_lib.measure import evaluation
 
         run = evaluation.saved(experiment, profile, seed, recording.restarts_of(args))
         print(evaluation.report(experiment, *run))
         return
-    from course_lib import counting  # the layer table needs Keras, from here on
+    from course_lib.measure import counting  # the layer table needs Keras, from here on
 
     print(f"{experiment.id}: {experiment.question}")
     if experiment.note:

@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from course_lib import settings
-from course_lib.counting import Parameters
 from course_lib.schedules import Polynomial, Steps, shortened
 
 # In the order in which the course meets them.
 FAMILIES = ("squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Counts of numbers: those that training changes, and those that it only observes."""
+
+    total: int
+    trainable: int
+    non_trainable: int
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A network and a protocol. `build()` makes the network, `training.run` runs the protocol."""
+    """A network and a protocol. `build()` makes the network, `run()` trains it."""
 
     id: str
     question: str
@@ -70,14 +78,48 @@ class Experiment:
         seed: draw the first weights from it; None draws on from wherever the generator stands.
         precision: a Keras dtype policy, whatever policy and settings Keras has outside.
         """
-        from course_lib.backend import pinned, seed_everything
-
-        with pinned(precision):
+        backend = _later("backend")
+        with backend.pinned(precision):
             if seed is not None:
-                seed_everything(seed)
+                backend.seed_everything(seed)
             module, function = self.builder.rsplit(".", 1)
-            builder = getattr(importlib.import_module(f"course_lib.models.{module}"), function)
+            builder = getattr(_later(f"models.{module}"), function)
             return builder(**{**self.arguments, **changes})
+
+    def run(
+        self, profile=None, seed=None, *, precision=None, restarts=(), images=None,
+        test_images=None, epochs=None, **options,
+    ):  # fmt: skip
+        """Train it; a Trained (course_lib/engine/training.py) with `history` and `predict`.
+
+        precision, restarts, images, test_images, epochs: see experiments/runs.py. options: folder,
+        minutes, callbacks, data and on_device as for `training.train`; all others go to the
+        builder, `block=my_block`.
+        """
+        asked = {"images": images, "test_images": test_images, "epochs": epochs}
+        what = _later("experiments.runs").named(
+            self, profile, seed, precision=precision, restarts=restarts, **asked
+        )
+        return _later("engine.training").train(what, **options)
+
+    def records(self, profile: str | None = None) -> list[dict]:
+        """Its published records, by seed; without `profile` those of the one with most seeds."""
+        return _later("records").load(self, profile)
+
+    def data(self, profile=None):
+        """The Dataset that its runs see under that profile, all images of it."""
+        config = _later("experiments.runs").named(self, profile).configuration()
+        return _later("engine.feeding").take(_later("datasets").load(config["data"]), self)
+
+    def standardised(self, images, training=None):
+        """`images`, (count, height, width, 3) uint8, as its networks are fed them: float32.
+
+        training: the images whose mean counts where the mean is one by name; by default all.
+        """
+        if training is None and isinstance(self.mean, str):
+            training = self.data().x_train
+        standards = _later("engine.feeding").standards(self, training)
+        return _later("datasets.augment").standardise(images, *standards)
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result of a run, as plain JSON values."""
@@ -126,6 +168,11 @@ class Experiment:
 
     def _repr_pretty_(self, printer, cycle):  # a notebook cell that ends with an experiment
         printer.text(f"{self.id}: {self.question}")
+
+
+def _later(module: str):
+    """A module of a later room, for what an experiment offers in a notebook."""
+    return importlib.import_module(f"course_lib.{module}")
 
 
 def _toml(name: str) -> dict:

@@ -5,7 +5,7 @@ wide as the growth (the paper: four times) and a transition after the last block
 """
 
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models.normalization import BatchNormalization
 
 
 def bn_relu_conv(x, filters, kernel, *, name):

@@ -9,7 +9,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models.normalization import BatchNormalization
 
 ORDERS = ("bn-relu", "relu-bn")  # what follows a convolution; "relu" stands for the activation
 ACTIVATIONS = {"relu": layers.ReLU, "elu": layers.ELU}

@@ -10,7 +10,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models.normalization import BatchNormalization
 
 
 def convolution(x, filters, kernel, *, strides=1, name, initializer, l2):

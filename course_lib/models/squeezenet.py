@@ -9,7 +9,7 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models.normalization import BatchNormalization
 
 # (squeeze, expand) of fire2 to fire9 (paper, table 1).
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))

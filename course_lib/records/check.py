@@ -10,6 +10,7 @@ import reprlib
 from datetime import datetime
 
 from course_lib import experiments, processor, settings
+from course_lib.experiments import runs
 from course_lib.records.schema import (
     CURVES,
     DATA,
@@ -17,12 +18,9 @@ from course_lib.records.schema import (
     HARDWARE,
     NOT_ASKED,
     OPTIONAL,
-    PRECISIONS,
     SCHEMA,
     UNKNOWN,
     VALIDATION,
-    configuration,
-    digest,
     outcome,
 )
 from course_lib.settings import CourseError
@@ -100,7 +98,7 @@ def _circumstances(record) -> str | None:
         return f"versions are not those of {', '.join(sorted(named))}"
     if UNKNOWN in versions.values() or "" in versions.values():
         return "a version is unknown, which a run of today is not to leave"
-    if record["precision"] not in PRECISIONS:
+    if record["precision"] not in runs.PRECISIONS:
         return f"no precision {record['precision']!r}"
     if not COMMIT.fullmatch(record["commit"]):
         return f"commit {record['commit']!r} is none"
@@ -124,8 +122,8 @@ def _experiment(record) -> str | None:
         profile = settings.profile(record["profile"])
     except CourseError as error:
         return str(error)
-    config = configuration(experiment, profile)
-    if record["config"] != config or record["config_hash"] != digest(config):
+    config = runs.named(experiment, profile, 0).configuration()
+    if record["config"] != config or record["config_hash"] != runs.digest(config):
         differs = [k for k in config if record["config"].get(k) != config[k]] or ["config_hash"]
         return (
             f"it was made with another configuration of {experiment.id} "

@@ -1,13 +1,6 @@
-"""What a record holds and where it stands."""
-
-import hashlib
-import json
-from pathlib import Path
-
-from course_lib import settings
+"""What a record holds."""
 
 SCHEMA = 2
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 # What stands where a record of an earlier schema did not say; a run of today says everything.
 UNKNOWN = "unknown"
@@ -18,9 +11,9 @@ FIELDS = {
     "experiment": str,
     "profile": str,
     "seed": int,
-    "config": dict,  # all that the experiment says of the run, see `configuration`
+    "config": dict,  # all that the experiment says of the run, see `runs.Run.configuration`
     "config_hash": str,
-    "network": str,  # SHA-256 of the layer graph, see course_lib/graph.py
+    "network": str,  # SHA-256 of the layer graph, see models/graph.py
     "data": dict,
     "commit": str,
     "finished": str,  # UTC
@@ -51,53 +44,6 @@ VALIDATION = ("validation_loss", "validation_accuracy", "validation_cross_entrop
 NOT_ASKED = {"threads", "data content", "data order", "hardware instructions",
              "history cross_entropy", "history test_cross_entropy",
              "history validation_cross_entropy"}  # fmt: skip
-
-
-def configuration(experiment, profile, **changes) -> dict:
-    """The experiment's configuration with what the profile takes of it; plain JSON values.
-
-    changes: `images`, `test_images`, `epochs` of a live run that uses fewer.
-    """
-    protocol = experiment.divided(profile.divide)
-    config = protocol.configuration()
-    config["protocol_epochs"] = experiment.epochs
-    config["data"] = (profile.data or {}).get(config["dataset"], config["dataset"])
-    config["images"] = profile.images
-    config["test_images"] = profile.test_images
-    config["epochs"] = profile.epochs or protocol.epochs
-    config.update((experiment.quick or {}) if profile.name == "quick" else {})
-    config.update({k: v for k, v in changes.items() if v is not None})
-    return config
-
-
-def digest(config: dict) -> str:
-    """SHA-256 of a configuration."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
-def path(
-    id: str, profile: str, seed: int, folder: Path | None = None, restarts=(), precision=None
-) -> Path:
-    """Where the record of that run stands: below `folder`, by default the published ones.
-
-    restarts: (epoch, learning rate) of each time it was started again by hand. precision: one of
-    PRECISIONS; None for one of the profile's own. Runs with restarts or in a precision that is
-    not the profile's have files of their own, which are in no table.
-    """
-    own = settings.PROFILES[profile].precisions
-    precision = own[0] if precision is None else precision
-    if precision not in PRECISIONS:
-        raise settings.nearest(precision, PRECISIONS, "precision")
-    name = f"{profile}-seed{seed}"
-    name += "".join(f"-from{epoch}-at{rate:g}" for epoch, rate in restarts)
-    name += f"-{precision}" if precision not in own else ""
-    return (folder or settings.RECORDS_DIR) / id / f"{name}.json"
-
-
-def path_of(record: dict, folder: Path | None = None) -> Path:
-    """Where that record belongs, which has passed `check`: else its words are no path."""
-    run = record["experiment"], record["profile"], record["seed"], folder
-    return path(*run, record.get("restarts", ()), record["precision"])
 
 
 def outcome(history: dict, choose: str = "") -> dict:

@@ -20,17 +20,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Earlier stages first. A module may import from earlier stages and from its own.
 FLOW = [
-    ["settings", "lock", "processor"],
-    ["backend", "progress", "normalization"],
-    ["datasets", "models", "counting", "graph", "schedules"],
+    ["settings", "files", "processor"],
+    ["schedules"],
     ["experiments"],
+    ["backend"],
+    ["datasets", "models"],
     ["records"],
-    ["checkpoints", "feeding"],
-    ["callbacks"],
-    ["training"],
-    ["evaluation", "signals"],
+    ["engine"],
+    ["measure"],
     ["figures", "explorers"],
-    ["recording"],
     ["__main__"],
 ]
 STAGE = {module: number for number, modules in enumerate(FLOW) for module in modules}
@@ -76,8 +74,8 @@ def test_nothing_imports_what_comes_later(file):
 
 
 def test_an_import_against_the_flow_is_noticed():
-    source = "def draw():\n    from course_lib import training, settings\n"
-    assert wrong_way("models", source) == {"training"}
+    source = "def draw():\n    from course_lib import engine, settings\n"
+    assert wrong_way("models", source) == {"engine"}
     assert wrong_way("records", "from course_lib.figures import plots") == {"figures"}
 
 
@@ -187,6 +185,6 @@ def test_scripts_that_no_test_runs_find_what_they_use(file):
 
 
 def test_a_script_that_was_left_behind_is_noticed():
-    source = "from course_lib import training\nstream = training.no_such()\n"
-    assert absent(source) == {"course_lib.training.no_such"}
+    source = "from course_lib.engine import training\nstream = training.no_such()\n"
+    assert absent(source) == {"course_lib.engine.training.no_such"}
     assert absent("from course_lib.settings import nowhere\n") == {"course_lib.settings.nowhere"}

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from course_lib import checkpoints, datasets, experiments, settings, training
+from course_lib import datasets, experiments, settings
 from course_lib.backend import keras
 from course_lib.datasets import synthetic
+from course_lib.engine import checkpoints, training
 from course_lib.models import squeezenet
+from tests.unit import tiny
 
 pytestmark = [
     pytest.mark.slow,
@@ -101,10 +103,10 @@ def test_run_stopped_after_an_epoch_ends_like_one_that_was_not(tmp_path, monkeyp
                 raise KeyboardInterrupt
 
     id = "squeezenet/dropout"
-    whole = training.run(id, profile="ci", seed=1, folder=tmp_path / "whole")
+    whole = tiny.run(id, profile="ci", seed=1, folder=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        training.run(id, profile="ci", seed=1, folder=tmp_path / "cut", callbacks=[Stop()])
-    resumed = training.run(id, profile="ci", seed=1, folder=tmp_path / "cut")
+        tiny.run(id, profile="ci", seed=1, folder=tmp_path / "cut", callbacks=[Stop()])
+    resumed = tiny.run(id, profile="ci", seed=1, folder=tmp_path / "cut")
     assert resumed.record["segments"] == [[1, 1], [2, 2]]
     assert resumed.record["backend"] == keras.backend.backend()
     assert np.allclose(resumed.history["loss"], whole.history["loss"], rtol=1e-5)

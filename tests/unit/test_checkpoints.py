@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-from course_lib import checkpoints
 from course_lib.backend import keras, layers
+from course_lib.engine import checkpoints
 from course_lib.settings import CourseError
 
 RUN = {"experiment": "net", "seed": 0, "network": "of these layers", "precision": "float32"}

@@ -124,7 +124,7 @@ def expect(archive, monkeypatch):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 # What is read

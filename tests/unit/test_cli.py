@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from course_lib import __main__ as cli
-from course_lib import checkpoints, datasets, experiments, processor, recording, records, settings
+from course_lib import datasets, experiments, processor, records, settings
 from course_lib.datasets import cifar10, synthetic_tiny, tiny_imagenet
+from course_lib.engine import checkpoints, recording
+from course_lib.experiments import runs
 from course_lib.records import results
 
 
@@ -39,7 +41,8 @@ def in_a_process(*words, **environment):
 
 
 def files_below(folder) -> set[str]:
-    return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+    found = [f for f in folder.rglob("*") if f.is_file() and f.name != ".lock"]
+    return {str(f.relative_to(folder)) for f in found}
 
 
 HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "scipy", "matplotlib", "sklearn"}
@@ -205,25 +208,27 @@ def test_reader_that_stops_reading_is_no_error():
 
 @pytest.fixture
 def trained(monkeypatch, make_record):
-    """training.run without the training: returns a whole record and a small network, which is
+    """training.train without the training: returns a whole record and a small network, which is
     the experiment's as far as a record can say."""
-    from course_lib import graph, training
     from course_lib.backend import keras
+    from course_lib.engine import training
+    from course_lib.models import graph
 
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     calls = Calls()
     monkeypatch.setattr(settings, "commit", lambda: "0123456789ab")
 
-    def run(experiment, *, profile, seed, folder, minutes, restarts, precision):
-        calls.append((experiment.id, profile, seed))
-        calls.options.append({"restarts": restarts, "precision": precision, "minutes": minutes})
-        record = make_record(experiment.id, profile, seed, restarts=restarts)
-        record["precision"] = precision or settings.PROFILES[profile].precisions[-1]
+    def train(one, folder, *, minutes):
+        calls.append((one.experiment.id, one.profile.name, one.seed))
+        told = {"restarts": one.restarts, "precision": one.precision, "minutes": minutes}
+        calls.options.append(told)
+        record = make_record(*calls[-1], restarts=one.restarts)
+        record["precision"] = one.precision or one.profile.precisions[-1]
         records.write(record, folder)
-        return SimpleNamespace(finished=True, record=record, model=model)
+        return SimpleNamespace(finished=True, record=record, model=model, run=one, epochs=4)
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(graph, "of", lambda experiment: make_record(experiment.id)["network"])
     return calls
 
@@ -422,15 +427,15 @@ def test_weights_of_another_configuration_are_made_anew(course, trained, folders
 
 
 def test_one_that_fails_does_not_keep_those_after_it_from_running(course, trained, monkeypatch):
-    from course_lib import training
+    from course_lib.engine import training
 
-    def run(experiment, **options):
-        if experiment.id == BN:
+    def train(one, *folder, **options):
+        if one.experiment.id == BN:
             raise settings.CourseError("the loss is no longer a finite number")
-        return whole(experiment, **options)
+        return whole(one, *folder, **options)
 
-    whole = training.run
-    monkeypatch.setattr(training, "run", run)
+    whole = training.train
+    monkeypatch.setattr(training, "train", train)
     status, _, err = course("run", BN, "squeezenet/he")
     assert status == 2 and trained == [("squeezenet/he", "quick", 0)]
     assert err.splitlines() == [
@@ -480,7 +485,6 @@ def test_jobs_are_processes_that_answer_by_their_exit_status(
     found, out, err = course(*words)
     assert set(calls) == set(ends), "one that fails does not keep the others from running"
     for command in calls.values():
-        assert command[:3] == [sys.executable, "-m", "course_lib"]
         assert command[command.index("--profile") + 1] == "ci" and "--publish" not in command
         assert 4 < float(command[command.index("--minutes") + 1]) <= 5
     assert says in out
@@ -493,15 +497,15 @@ def test_jobs_are_processes_that_answer_by_their_exit_status(
 def test_a_run_that_stops_in_time_ends_with_status_3(
     course, trained, monkeypatch, finished, status
 ):
-    from course_lib import training
+    from course_lib.engine import training
 
-    whole = training.run
+    whole = training.train
 
-    def run(*args, **options):
+    def train(*args, **options):
         done = whole(*args, **options)
-        return SimpleNamespace(**{**vars(done), "finished": finished, "history": {"loss": [1.0]}})
+        return SimpleNamespace(**{**vars(done), "finished": finished})
 
-    monkeypatch.setattr(training, "run", run)
+    monkeypatch.setattr(training, "train", train)
     assert course("run", BN, "--minutes", "5")[0] == status
 
 
@@ -530,7 +534,7 @@ def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
     assert status == 0 and len(calls) == 2
     for command in calls:
         # What a process reads of its words is what was meant.
-        read = vars(cli.parser().parse_args(command[3:]))
+        read = vars(cli.parser().parse_args(command[4:]))
         meant = vars(cli.parser().parse_args(["run", BN, "--profile", "quick", *words]))
         both = [recording.restarts_of(SimpleNamespace(**args)) for args in (read, meant)]
         assert both[0] == both[1]
@@ -587,11 +591,11 @@ def test_prepare_of_drawn_data_says_that_there_is_nothing_to_do(course):
 @pytest.mark.parametrize("profile", settings.PROFILES.values(), ids=lambda p: p.name)
 def test_a_first_guess_of_the_time_exists_for_every_experiment(profile, folders):
     for experiment in map(experiments.get, experiments.ids()):
-        assert records.expected_seconds(experiment, profile)[0] > 0
+        assert records.expected_seconds(runs.named(experiment, profile))[0] > 0
 
 
 def test_the_guess_counts_the_images_of_the_first_classes_alone(folders):
     miniature = experiments.get("deepergooglenet/miniature")
-    seconds, known = records.expected_seconds(miniature, settings.PROFILES["full"])
+    seconds, known = records.expected_seconds(runs.named(miniature, "full"))
     assert not known
     assert seconds == 3 * miniature.macs * 20 * 450 * miniature.epochs / results.GUESS["float32"]

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from course_lib import counting
 from course_lib.backend import keras, layers
+from course_lib.measure import counting
 from course_lib.models import densenet
 
 CONV = {

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from course_lib import __main__ as cli
-from course_lib import checkpoints, datasets, evaluation, experiments, records, settings, training
+from course_lib import datasets, experiments, records, settings
 from course_lib.datasets import Dataset, synthetic
+from course_lib.engine import checkpoints, training
+from course_lib.experiments import runs
+from course_lib.measure import evaluation
 from course_lib.models import squeezenet
 from course_lib.settings import CourseError
 
@@ -222,8 +225,8 @@ def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
 
 def source(experiment, profile="full") -> dict[str, str]:
     """What the file of weights says of its run."""
-    config = records.configuration(experiment, settings.PROFILES[profile])
-    return {"config_hash": records.digest(config), "profile": profile}
+    config = runs.named(experiment, profile, 0).configuration()
+    return {"config_hash": runs.digest(config), "profile": profile}
 
 
 @pytest.fixture
@@ -280,8 +283,8 @@ def evaluate(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_evaluating_leaves_the_record_alone_and_never_trains(tiny, evaluate):
-    training.run(ID, profile="ci", seed=3, folder=tiny)
-    file = records.path(ID, "ci", 3, tiny)
+    tiny.run(ID, profile="ci", seed=3, folder=tiny)
+    file = tiny.file(ID, "ci", 3, tiny)
     before = file.read_bytes()
     assert evaluate("--profile", "ci", "--seed", "3")[0] == 0
     assert file.read_bytes() == before, "it says when and where the run was made"
@@ -293,8 +296,8 @@ def test_evaluating_leaves_the_record_alone_and_never_trains(tiny, evaluate):
 
 @pytest.mark.slow
 def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evaluate, monkeypatch):
-    run = training.run(ID, profile="ci", seed=3, folder=tiny)
-    monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("trained again"))
+    run = tiny.run(ID, profile="ci", seed=3, folder=tiny)
+    monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
     model, data = evaluation.saved(experiments.get(ID), "ci", 3)
     assert len(data.x_train) == 100 and len(data.x_test) == 30
     for ours, theirs in zip(model.weights, run.model.weights, strict=True):

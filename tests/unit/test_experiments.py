@@ -10,7 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from course_lib import counting, experiments, feeding, records, settings
+from course_lib import experiments, settings
+from course_lib.engine import feeding
+from course_lib.experiments import runs
+from course_lib.measure import counting
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
 
@@ -528,7 +531,7 @@ def test_every_experiment_is_whole():
 
 def test_digest_follows_what_decides_the_result_and_nothing_else():
     def digest(experiment):
-        return records.digest(experiment.configuration())
+        return runs.digest(experiment.configuration())
 
     plain = experiments.get("squeezenet/plain")
     assert len({digest(experiments.get(id)) for id in ALL}) == len(ALL)

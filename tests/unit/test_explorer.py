@@ -127,7 +127,7 @@ def test_the_same_weights_give_the_same_signal_as_in_keras(
 ):
     import keras
 
-    from course_lib import signals
+    from course_lib.measure import signals
 
     ours = signal(page, images, initializer=initializer, depth=depth, bn=bn, gain=gain)
     model, kernels = network(monkeypatch, depth, bn=bn)

@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from course_lib import datasets, experiments, feeding, records, settings
+from course_lib import datasets, experiments
 from course_lib.datasets import hdf5, synthetic
+from course_lib.engine import feeding
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 
@@ -212,7 +214,7 @@ def test_profile_ci_has_images_for_every_experiment():
     """A protocol that holds out more images than were drawn must not keep it from running."""
     drawn = {"synthetic": synthetic.load(), "synthetic-tiny": numbered(200, classes=20)}
     for experiment in map(experiments.get, experiments.ids()):
-        config = records.configuration(experiment, settings.profile("ci"))
+        config = runs.named(experiment, "ci", 0).configuration()
         data = drawn[config["data"]]
         part = feeding.take(data, experiment, config["images"], config["test_images"])
         assert len(part.x_train) >= 0.9 * len(data.x_train), experiment.id

@@ -10,10 +10,11 @@ import inspect
 import numpy as np
 import pytest
 
-from course_lib import experiments, graph, records, settings
+from course_lib import experiments, records, settings
 from course_lib.backend import keras, layers
-from course_lib.models import squeezenet
-from course_lib.normalization import BatchNormalization
+from course_lib.experiments import runs
+from course_lib.models import graph, squeezenet
+from course_lib.models.normalization import BatchNormalization
 from course_lib.settings import CourseError
 
 
@@ -139,7 +140,7 @@ def test_digests_and_first_weights_are_those_that_were_recorded_with(id):
     configurations, network, weights = PINNED[id]
     e = experiments.get(id)
     for name, digest in zip(("quick", "tenth", "full"), configurations, strict=True):
-        found = records.digest(records.configuration(e, settings.PROFILES[name]))
+        found = runs.digest(runs.named(e, name, 0).configuration())
         assert found.startswith(digest), f"the configuration under {name}"
     assert graph.of(e).startswith(network), "the layer graph"
     if keras.backend.backend() == "tensorflow":  # others draw other numbers

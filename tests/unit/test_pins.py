@@ -25,12 +25,13 @@ def cells():
     from tests.unit import tiny
     with pytest.MonkeyPatch.context() as patch:
         tiny.install(patch)
-        from course_lib import experiments, training
+        from course_lib import experiments
+        from course_lib.engine import training
         add(experiments.get("tiny/dropout").build(seed=1))
         import keras
         {then}
         add(experiments.get("tiny/dropout").build(seed=1))
-        run = training.run("tiny/dropout", profile="ci", seed=1)
+        run = tiny.run("tiny/dropout", profile="ci", seed=1)
         add(run.model)
         # Epsilon would show nowhere else: on TensorFlow it does not reach this network's loss.
         print(digest.hexdigest(), run.history, keras.config.epsilon())

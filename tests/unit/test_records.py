@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from course_lib import experiments, records, settings
+from course_lib import experiments, records
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
+from tests.unit import tiny
 
 
 def refused(record, *words):
@@ -37,10 +39,10 @@ def test_record_reads_back_as_it_was_written(folders, make_record, profile):
 @pytest.mark.parametrize("profile, epochs, images", [("quick", 4, 12_800), ("full", 300, None)])
 def test_configuration_says_what_the_profile_takes(profile, epochs, images):
     experiment = experiments.get("squeezenet/bn")
-    config = records.configuration(experiment, settings.profile(profile))
+    config = runs.named(experiment, profile, 0).configuration()
     assert (config["epochs"], config["protocol_epochs"]) == (epochs, 300)
     assert (config["images"], config["test_images"], config["data"]) == (images, None, "cifar10")
-    assert records.configuration(experiment, settings.profile(profile), epochs=1)["epochs"] == 1
+    assert runs.named(experiment, profile, 0, epochs=1).configuration()["epochs"] == 1
 
 
 @pytest.mark.parametrize(
@@ -48,13 +50,13 @@ def test_configuration_says_what_the_profile_takes(profile, epochs, images):
 )
 def test_digests_differ_by_experiment_and_by_profile(experiment):
     configs = [
-        records.configuration(experiments.get(id), settings.profile(profile))
+        runs.named(experiments.get(id), profile, 0).configuration()
         for id in (experiment, "squeezenet/plain")
         for profile in ("quick", "full")
     ]
-    assert len({records.digest(c) for c in configs}) == 4
+    assert len({runs.digest(c) for c in configs}) == 4
     shuffled = dict(reversed(configs[0].items()))
-    assert records.digest(shuffled) == records.digest(configs[0]), "the order must not matter"
+    assert runs.digest(shuffled) == runs.digest(configs[0]), "the order must not matter"
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2], 2.0, [[[]]] * 50])
@@ -104,9 +106,7 @@ def test_other_configuration_is_refused_and_named(make_record):
     record = make_record()
     refused({**record, "config_hash": "0" * 64}, "config_hash", "record the run again")
     changed = {**record["config"], "batch": 128}
-    refused(
-        {**record, "config": changed, "config_hash": records.digest(changed)}, "differs in batch"
-    )
+    refused({**record, "config": changed, "config_hash": runs.digest(changed)}, "differs in batch")
     # Of another experiment: hash and configuration agree with each other, not with the id.
     refused({**make_record("squeezenet/he"), "experiment": "squeezenet/bn"}, "arguments")
     refused({**make_record(profile="full"), "profile": "quick"}, "epochs")
@@ -306,7 +306,7 @@ def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(fold
         "quick-seed2-from2-at0.0001-from3-at0.05.json",
     ]
     assert len({f.parent for f in files}) == 1
-    assert files[2] == records.path("squeezenet/bn", "quick", 1, None, ((2, 1e-4),))
+    assert files[2] == tiny.file("squeezenet/bn", "quick", 1, None, ((2, 1e-4),))
     assert records.read(files[3]) == twice
     assert records.load("squeezenet/bn") == plain
     (last, *_) = records.table(["squeezenet/bn"]).loc["squeezenet/bn"]
@@ -317,9 +317,9 @@ def test_no_two_chains_of_restarts_share_a_file():
     rates = [10.0**-k for k in range(1, 7)] + [0.3 * 10.0**-k for k in range(6)]
     chains = [(), *(((epoch, rate),) for epoch in (1, 2, 12) for rate in rates)]
     chains += [(*chain, (20, rate)) for chain in chains for rate in rates]
-    names = {records.path("squeezenet/bn", "full", 0, None, chain).name for chain in chains}
+    names = {tiny.file("squeezenet/bn", "full", 0, None, chain).name for chain in chains}
     assert len(names) == len(chains)
-    stems = {records.path("a", "full", 0, None, c).with_suffix("").name for c in chains}
+    stems = {tiny.file("squeezenet/bn", "full", 0, None, c).with_suffix("").name for c in chains}
     assert {f"{stem}.json" for stem in stems} == names, "nor a folder of checkpoints"
 
 
@@ -337,13 +337,13 @@ def test_no_two_chains_of_restarts_share_a_file():
     ],
 )
 def test_a_file_names_its_precision_where_that_is_not_the_profiles(profile, precision, name):
-    assert records.path("squeezenet/bn", profile, 0, None, (), precision).stem == name
+    assert tiny.file("squeezenet/bn", profile, 0, None, (), precision).stem == name
     with pytest.raises(CourseError, match="no precision ''"):
-        records.path("squeezenet/bn", profile, 0, None, (), "")
+        tiny.file("squeezenet/bn", profile, 0, None, (), "")
 
 
 def test_tables_take_a_tenth_in_either_precision_and_no_other(folders, make_record):
-    for seed, precision in enumerate(records.PRECISIONS):
+    for seed, precision in enumerate(runs.PRECISIONS):
         records.write({**make_record(profile="tenth", seed=seed), "precision": precision})
         records.write({**make_record(profile="quick", seed=seed), "precision": precision})
     tenth, quick = (records.load("squeezenet/bn", name) for name in ("tenth", "quick"))
@@ -537,5 +537,5 @@ def test_a_record_changed_anywhere_is_whole_or_one_clear_error(tmp_path, make_re
     except CourseError as error:
         assert "\n" not in str(error)
         return
-    assert records.path_of(found, tmp_path).parent == tmp_path / found["experiment"]
-    assert records.write(found, tmp_path) == records.path_of(found, tmp_path)
+    assert runs.of(found).file(tmp_path).parent == tmp_path / found["experiment"]
+    assert records.write(found, tmp_path) == runs.of(found).file(tmp_path)

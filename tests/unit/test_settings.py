@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from course_lib import settings
+from course_lib import files, settings
 from course_lib.settings import CourseError
 
 
@@ -18,7 +18,7 @@ def repository(tmp_path, monkeypatch):
         name = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
         return subprocess.check_output(["git", *name, *words], cwd=tmp_path, text=True).strip()
 
-    for file in ("course_lib/training.py", "data/records/a.json"):
+    for file in ("course_lib/engine/training.py", "data/records/a.json"):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text("1")
     git("init", "--quiet")
@@ -35,7 +35,7 @@ def repository(tmp_path, monkeypatch):
     [
         (None, ""),
         ("data/records/a.json", ""),  # published by the run before
-        ("course_lib/training.py", "-dirty"),
+        ("course_lib/engine/training.py", "-dirty"),
         ("course_lib/new.py", "-dirty"),
     ],
 )
@@ -153,20 +153,20 @@ def test_home_of_an_unknown_user_is_one_clear_error(monkeypatch):
 
 
 def test_writable_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
-    assert settings.writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert files.writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
 def test_folder_may_be_tried_by_several_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(settings.writable, [tmp_path] * 400)) == {tmp_path}
+        assert set(pool.map(files.writable, [tmp_path] * 400)) == {tmp_path}
 
 
 def test_unwritable_folder_is_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(CourseError) as error:
-            settings.writable(folder)
+            files.writable(folder)
         assert str(folder) in one_line(error) and "COURSE_RUNS_DIR" in one_line(error)
 
     def refuse(*args, **kwargs):
@@ -174,4 +174,4 @@ def test_unwritable_folder_is_one_clear_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(CourseError, match="Permission denied"):
-        settings.writable(tmp_path)
+        files.writable(tmp_path)

@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from course_lib import counting, experiments
+from course_lib import experiments
 from course_lib.backend import keras
+from course_lib.measure import counting
 from course_lib.models import squeezenet
 from course_lib.settings import CourseError
 

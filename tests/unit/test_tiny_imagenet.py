@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib import datasets, lock, settings
+from course_lib import datasets, files, settings
 from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
 from course_lib.settings import CourseError
 
@@ -104,7 +104,7 @@ def same(one, other):
 
 
 def tree(folder):
-    return sorted(p.name for p in folder.iterdir())
+    return sorted(p.name for p in folder.iterdir() if p.name != ".lock")
 
 
 # What is made of the images
@@ -256,7 +256,8 @@ def test_progress_reaches_the_number_of_images(data, monkeypatch):
 
 @pytest.mark.slow  # imports Keras
 def test_batches_are_the_same_from_memory_and_from_the_file(data):
-    from course_lib import experiments, feeding
+    from course_lib import experiments
+    from course_lib.engine import feeding
 
     experiment = replace(experiments.get("squeezenet/bn"), batch=5)
     both = load(in_memory=True), load(in_memory=False)
@@ -469,7 +470,6 @@ PLACES = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(lock.fcntl is None, reason="without locks nobody clears up")
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_after_kill_9_the_next_call_starts_over_cleanly(data, tmp_path, place):
     process = run(
@@ -495,7 +495,6 @@ def test_after_kill_9_the_next_call_starts_over_cleanly(data, tmp_path, place):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(lock.fcntl is None, reason="this system has no file locks")
 def test_two_at_once_convert_once(data):
     slow = "import time; plan = t.plan; t.plan = lambda *a: (print('at work', file=sys.stderr, "
     slow += "flush=True), time.sleep(3), plan(*a))[2]\n"
@@ -511,7 +510,10 @@ def test_two_at_once_convert_once(data):
 
 
 def test_without_locks_two_at_once_keep_one_result(data, monkeypatch):
-    monkeypatch.setattr(lock, "fcntl", None)
+    def refuse(*args, **options):
+        raise OSError("this file system cannot lock")
+
+    monkeypatch.setattr(files.FileLock, "acquire", refuse)
     plan = tiny_imagenet.plan
 
     def overtaken(*arguments):
