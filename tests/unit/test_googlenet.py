@@ -7,7 +7,7 @@ import pytest
 
 from course_lib.backend import keras, layers
 from course_lib.measure import counting
-from course_lib.models import googlenet
+from course_lib.models import googlenet, parts
 from course_lib.settings import CourseError
 
 MINI, DEEPER = googlenet.minigooglenet, googlenet.deepergooglenet
@@ -389,7 +389,7 @@ def test_blocks_of_the_readers_own_take_the_place_of_the_modules():
 def test_no_width_is_too_small_and_halves_are_rounded():
     model = DEEPER(deep=False, width=0.001)
     assert {w.filters for w in model.layers if isinstance(w, layers.Conv2D)} == {1}
-    assert googlenet._scaled(96, 0.14) == 13 and googlenet._scaled(96, 0.141) == 14
+    assert parts.scaled(96, 0.14) == 13 and parts.scaled(96, 0.141) == 14
 
 
 def test_without_dropout_the_dense_layer_reads_the_pooled_channels(graph):
