@@ -1,5 +1,4 @@
-"""The experiments as data: what the articles state (tests/articles.toml), what a variant declares,
-and that every network is the one that its entry counts and its records name.
+"""The experiments as data: what the articles state (tests/articles.toml), what a variant declares.
 
 A further experiment of ours needs no line here: what holds for all of them is asked of all.
 """
@@ -11,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from course_lib import counting, experiments, feeding, graph, records, settings
+from course_lib import counting, experiments, feeding, records, settings
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
 
@@ -91,31 +90,7 @@ def test_settings_differ_from_the_parents_where_declared_and_nowhere_else(id):
     assert different_settings(child, experiments.get(child.parent)) == set(child.changes)
 
 
-# --- every network, built once --------------------------------------------------------------------
-
-NETWORKS = {}  # those that several experiments train stand here once
-for id in ALL:
-    NETWORKS.setdefault(json.dumps([(e := experiments.get(id)).builder, e.arguments]), []).append(
-        id
-    )
-# A thousand layers take too long; their counts follow from those of the others, see below.
-BUILT = [
-    pytest.param(ids, marks=pytest.mark.slow) if re.search("(110|164)$", ids[0]) else ids
-    for ids in NETWORKS.values()
-    if ids != ["resnet-v2/1001"]
-]
-
-
-@pytest.mark.parametrize("ids", BUILT, ids=lambda ids: ids[0])
-def test_built_network_is_the_one_that_is_counted_and_that_was_recorded(ids):
-    model = experiments.get(ids[0]).build(precision="mixed_bfloat16")  # as `graph.of` does
-    digest = graph.digest(graph.normal_form(model))
-    for e in map(experiments.get, ids):
-        assert counting.parameters(model) == e.parameters
-        assert model.count_params() == e.parameters.total  # Keras' own count
-        assert counting.macs(model) == e.macs
-        files = (settings.RECORDS_DIR / e.id).glob("*.json")
-        assert {records.read(file)["network"] for file in files} <= {digest}
+# --- counts and names ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", ["resnet-v1", "resnet-v2"])
