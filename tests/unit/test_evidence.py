@@ -235,7 +235,7 @@ VALUES |= st.lists(VALUES, max_size=2) | st.dictionaries(st.text(max_size=3), VA
 
 
 @given(st.sampled_from([*records.FIELDS, "restarts", "migrated", "chosen"]), VALUES)
-@limits(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@limits(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_record_ends_verify(folders, make_record, field, value):
     file = tiny.file(BN, "quick", 0)
     file.parent.mkdir(parents=True, exist_ok=True)

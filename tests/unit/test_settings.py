@@ -1,7 +1,6 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,19 +65,6 @@ def test_profile_comes_from_the_environment_and_defaults_to_quick(monkeypatch, s
     assert settings.profile("full").name == "full", "an argument goes before the environment"
 
 
-def test_profiles_are_those_of_the_design():
-    quick, ci, full = (settings.PROFILES[name] for name in ("quick", "ci", "full"))
-    assert quick.images * quick.epochs == 51_200
-    assert quick.data is None and quick.test_images is None, "quick runs on real data, all tests"
-    assert ci.data == {"cifar10": "synthetic", "tiny-imagenet": "synthetic-tiny"}
-    assert ci.epochs <= 2 and ci.images <= 2_000
-    assert (full.data, full.images, full.test_images, full.epochs) == (None,) * 4
-    tenth = settings.PROFILES["tenth"]
-    assert replace(tenth, name="full", says=full.says, divide=1, precisions=("float32",)) == full
-    assert tenth.divide == 10 and tenth.precisions == ("mixed_bfloat16", "float32")
-    assert settings.RECORDED == ("full", "tenth", "quick")
-
-
 @pytest.mark.parametrize("wrong, near", [("quik", "quick"), ("FULL", "full"), ("ci2", "ci")])
 def test_wrong_profile_names_the_nearest(monkeypatch, wrong, near):
     with pytest.raises(CourseError) as error:
@@ -87,11 +73,6 @@ def test_wrong_profile_names_the_nearest(monkeypatch, wrong, near):
     monkeypatch.setenv("COURSE_PROFILE", wrong)
     with pytest.raises(CourseError):
         settings.profile()
-
-
-def test_nearest_offers_something_where_nothing_is_near():
-    message = str(settings.nearest("zzz\nzzz", ["plain", "bn", "he", "l2"], "experiment"))
-    assert "\n" not in message and "plain or bn or he" in message
 
 
 @pytest.mark.parametrize("wrong", ["-1", "1.5", "one", "", "nan", "1e3", "9" * 5000])
