@@ -32,6 +32,7 @@ def steps(series: dict, *, label, alt, caption="", log=False, lines=()):
         for height in lines:
             axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set(xlabel="step", ylabel=label)
+        axis.set_xlim(right=max(max(at) for at, _ in series.values()))  # names stand beyond
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)
 
