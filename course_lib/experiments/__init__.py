@@ -88,14 +88,17 @@ class Experiment:
 
     def run(
         self, profile=None, seed=None, *, precision=None, restarts=(), images=None,
-        test_images=None, epochs=None, **options,
+        test_images=None, epochs=None, keep=False, **options,
     ):  # fmt: skip
         """Train it; a Trained (course_lib/engine/training.py) with `history` and `predict`.
 
-        precision, restarts, images, test_images, epochs: see experiments/runs.py. options: folder,
-        minutes, callbacks, data and on_device as for `training.train`; all others go to the
-        builder, `block=my_block`.
+        precision, restarts, images, test_images, epochs: see experiments/runs.py. keep: checkpoints
+        and record go among your own runs, and an interrupted run goes on. options: folder, minutes,
+        callbacks, data and on_device as for `training.train`; all others go to the builder,
+        `block=my_block`.
         """
+        if keep:
+            options["folder"] = settings.runs_dir()
         asked = {"images": images, "test_images": test_images, "epochs": epochs}
         what = _later("experiments.runs").named(
             self, profile, seed, precision=precision, restarts=restarts, **asked
