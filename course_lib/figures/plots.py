@@ -100,7 +100,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
                 values = np.array([r[key] for r in runs]) * (100 if "accuracy" in key else 1)
                 epochs = np.arange(1, values.shape[1] + 1)
                 style = "--" if k == 0 and len(which) > 1 else "-"
-                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4)
+                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4,
+                          clip_on=False)  # fmt: skip
                 if len(runs) > 1:
                     axis.fill_between(
                         epochs, values.min(0), values.max(0), color=colour, alpha=0.25, lw=0
@@ -109,6 +110,9 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         for height in lines:
             axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set(xlabel="epoch", ylabel=label)
+        axis.set_xlim(
+            right=max((x for x, _, _ in ends), default=None)
+        )  # names stand clear of lines
         axis.xaxis.get_major_locator().set_params(integer=True)
         _end_labels(axis, ends)
         return _figure(canvas, alt, caption)
@@ -131,13 +135,14 @@ def layers(series: dict, names, *, label, alt, caption="", lines=()):
             colour, mark = styles[name]
             rows = np.atleast_2d(np.asarray(rows, dtype=float))
             middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
-            axis.plot(at, middle, color=colour, marker=mark, markersize=4.5)
+            axis.plot(at, middle, color=colour, marker=mark, markersize=4.5, clip_on=False)
             axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
             ends.append((at[-1], middle[-1], name))
         for height in lines:
             axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set_xticks(at, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set(ylabel=label)
+        axis.set_xlim(right=at[-1])  # names stand beyond
         _end_labels(axis, ends)
         return _figure(canvas, alt, caption)
 
@@ -201,7 +206,7 @@ def forest(pairs, profile=None, *, alt="", caption=""):
             decided = c.verdict in ("better", "worse")
             colour = palette.colour(c.names[0]) if decided else palette.GREY
             middle = np.mean(c.second)
-            axis.plot([0, 0], [row - 0.36, row + 0.26], color=_TEXT, linewidth=1, zorder=0)
+            axis.plot([0, 0], [row - 0.36, row + 0.22], color=_TEXT, linewidth=1, zorder=0)
             axis.plot(c.first - middle, [row + 0.1] * len(c.first), "o", color=colour, ms=5)
             axis.plot(c.second - middle, [row - 0.18] * len(c.second), "o", color=colour,
                       ms=5, fillstyle="none")  # fmt: skip
