@@ -128,7 +128,7 @@ def flat_line() -> Figure:
     """The loss of plain SqueezeNet by epoch, from its record: seed 0 of the profile `tenth`."""
     run = next(r for r in records.load("squeezenet/plain", "tenth") if r["seed"] == 0)
     losses = run["history"]["loss"]
-    left, right, top, bottom = 34, 412, 14, 132
+    left, right, top, bottom = 26, 354, 14, 126
 
     def place(epoch: int, loss: float) -> str:
         x = left + (right - left) * (epoch - 1) / (len(losses) - 1)
@@ -139,14 +139,16 @@ def flat_line() -> Figure:
     axes = f'<path d="M{left} {top}V{bottom}H{right}" stroke="currentColor" stroke-opacity="0.5"/>'
     line = f'<path class="drawn" pathLength="1" d="M{"L".join(points)}" stroke="{VERMILION}" '
     parts = [axes, f'{line}stroke-width="3" stroke-linejoin="round"/>']
-    parts += [text(left - 8, bottom - 118 * k / 2.5, str(k), 12, "end") for k in (0, 1, 2)]
+    parts += [
+        text(left - 8, bottom - (bottom - top) * k / 2.5, str(k), 12, "end") for k in (0, 1, 2)
+    ]
     parts += [text(right + 8, end, f"{losses[-1]:.3f}", 17, "start", bold=True)]
     parts += [text(left + 10, end + 20, "loss", 13, "start")]
     parts += [text(left, bottom + 16, "epoch 1", 12, "start")]
     parts += [text(right, bottom + 16, str(len(losses)), 12)]
     ends = f"{losses[0]:.3f} after the first epoch, {losses[-1]:.3f} after the last"
     return Figure(
-        svg(480, 156, parts, 686),
+        svg(420, 150, parts, 640),
         f"A flat line: the training loss over {len(losses)} epochs, {ends}.",
         f"SqueezeNet, recorded: {len(losses)} epochs of {run['data']['images']:,} photographs.",
     )

@@ -105,7 +105,8 @@ NO_NUMBER = {"", "nan", "none", "not recorded yet"}  # what stands where one is 
 
 def align_numbers(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Columns of numbers in tables that cells print stand at the right, their heads too."""
-    table = re.compile(r"<table[^>]*\bdataframe\b.*?</table>", re.S)
+    # pandas: its own tables have a class, styled ones an id
+    table = re.compile(r'<table[^>]*(?:\bdataframe\b|\bid="T_).*?</table>', re.S)
     context["body"] = table.sub(lambda found: aligned(found[0]), context.get("body", ""))
 
 
@@ -117,6 +118,7 @@ def aligned(table: str) -> str:
             name.string.replace_with(
                 BeautifulSoup(name.string.replace("/", "/<wbr/>"), "html.parser")
             )
+    soup.table["class"] = ["dataframe"]
     rows = [row.find_all(["th", "td"]) for row in soup.find_all("tr")]
     for column in zip(*rows, strict=False):
         cells = [cell for cell in column if cell.name == "td"]
@@ -148,6 +150,7 @@ def by_line(code: str) -> str:
         text = re.sub("<[^>]*>", "", line)
         line = re.sub(r'(<span class="[op]">[^<]*[(\[{.,=]</span>)(?=<)', r"\1<wbr/>", line)
         indent = len(text) - len(text.lstrip(" "))
+        line = re.sub(r"(?<=[ >])(--[\w-]+)", r'<span class="whole">\1</span>', line)  # options
         found += f'<span class="line" style="--indent:{indent}">{line}\n</span>'
     return found
 

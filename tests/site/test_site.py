@@ -157,7 +157,9 @@ def test_the_keyboard_finds_its_way(visit, server, chapter):
 def test_a_block_of_the_cover_says_its_question(visit, server):
     page = visit(f"{server}/index.html", fresh=True).page
     shown = page.locator(".cover p > span:visible")
-    for block in page.locator(".cover g").all():
+    blocks = page.locator(".cover g").all()
+    assert len(blocks) > 4
+    for block in blocks:
         for reach in (block.focus, block.hover):
             reach()
             assert shown.all_inner_texts() == [block.get_attribute("aria-label")]

@@ -16,8 +16,9 @@ TABLE = """<p>1</p><table border="1" class="dataframe"><thead><tr style="text-al
 </tbody></table>"""
 
 
-def test_columns_of_numbers_stand_at_the_right_and_words_at_the_left():
-    context = {"body": TABLE}
+@pytest.mark.parametrize("start", ['<table border="1" class="dataframe">', '<table id="T_1f">'])
+def test_columns_of_numbers_stand_at_the_right_and_words_at_the_left(start):
+    context = {"body": TABLE.replace('<table border="1" class="dataframe">', start)}
     sphinx_course.align_numbers(None, "page", "page.html", context, None)
     soup = BeautifulSoup(context["body"], "html.parser")
     for row in soup.find_all("tr"):
