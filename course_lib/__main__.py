@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
 
 from course_lib import datasets, experiments, recording, records, settings
 from course_lib.settings import CourseError
@@ -65,7 +64,7 @@ def describe(experiment) -> dict:
     return {
         "id": experiment.id,
         "question": experiment.question,
-        "parameters": asdict(experiment.parameters),
+        "parameters": experiment.parameters._asdict(),
         "macs": experiment.macs,
         "reported": reported.text if reported else None,
         "source": reported.source if reported else None,

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """Counts of numbers: those that training changes, and those that it only observes."""
 
     total: int

@@ -20,11 +20,11 @@ from course_lib.records.results import (
 )
 from course_lib.records.schema import (
     CURVES,
-    FIELDS,
     PRECISIONS,
     SCHEMA,
     UNKNOWN,
     VALIDATION,
+    Record,
     configuration,
     digest,
     outcome,
@@ -35,7 +35,7 @@ from course_lib.records.store import read, write
 
 __all__ = [
     "CURVES",
-    "FIELDS",
+    "Record",
     "PRECISIONS",
     "SCHEMA",
     "UNKNOWN",
