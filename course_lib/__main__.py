@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
 
 from course_lib import datasets, experiments, records, settings
 from course_lib.engine import recording
@@ -66,7 +65,7 @@ def describe(experiment) -> dict:
     return {
         "id": experiment.id,
         "question": experiment.question,
-        "parameters": asdict(experiment.parameters),
+        "parameters": experiment.parameters._asdict(),
         "macs": experiment.macs,
         "reported": reported.text if reported else None,
         "source": reported.source if reported else None,

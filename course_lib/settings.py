@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
+import msgspec
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS_DIR = ROOT / "data" / "records"
 WEIGHTS_DIR = ROOT / "data" / "weights"
@@ -81,6 +83,16 @@ _PROFILES = (
 PROFILES = {profile.name: profile for profile in _PROFILES}
 # Those whose runs are published and stand in tables, from the most evidence to the least.
 RECORDED = ("full", "tenth", "quick")
+
+
+def typed(value, kind):
+    """`value` as a `kind`, whose annotations say what it may hold; a CourseError says what is
+    wrong, and in which field."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON may hold half a letter
+        fault = str(error).replace("`$.", "`")  # $: the value as a whole
+        raise CourseError(" ".join(fault.split())) from error  # one line, whatever it quotes
 
 
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:

@@ -8,9 +8,11 @@ line and notebooks read this one description.
 import importlib
 import json
 import tomllib
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from course_lib import settings
 from course_lib.schedules import Polynomial, Steps, shortened
@@ -19,8 +21,7 @@ from course_lib.schedules import Polynomial, Steps, shortened
 FAMILIES = ("squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """Counts of numbers: those that training changes, and those that it only observes."""
 
     total: int
@@ -28,12 +29,11 @@ class Parameters:
     non_trainable: int
 
 
-@dataclass(frozen=True)
-class Reported:
+class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a source reports. `text` in its words; `accuracy` in percent where it gives one."""
 
     text: str
-    source: str
+    source: str = ""  # that of the file, unless an entry names its own
     accuracy: float | None = None
 
 
@@ -126,8 +126,9 @@ class Experiment:
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result of a run, as plain JSON values."""
-        config = {k: v for k, v in _options(self).items() if k not in _WORDS}
-        config["schedule"] = _options(self.schedule)
+        decides = [f for f in fields(self) if f.name not in _WORDS]
+        config = {f.name: v for f in decides if (v := getattr(self, f.name)) != f.default}
+        config["schedule"] = msgspec.to_builtins(self.schedule)
         return json.loads(json.dumps(config))
 
     def divided(self, by: int) -> "Experiment":
@@ -222,10 +223,14 @@ _WORDS = {"id", "question", "parent", "changes", "reported", "note", "parameters
 _WORDS |= {"keep_every", "weights"}
 
 
-def _options(described) -> dict[str, Any]:
-    """The fields of a dataclass, without those that stand at their default."""
-    values = {f.name: (getattr(described, f.name), f.default) for f in fields(described)}
-    return {k: v for k, (v, default) in values.items() if default is MISSING or v != default}
+def _entry_with(schedule):
+    """What an entry of a TOML file with such a schedule may hold, and as what."""
+    kinds = {f.name: f.type for f in fields(Experiment)} | {"schedule": schedule}
+    known = [(name, kind, None) for name, kind in kinds.items()]
+    return msgspec.defstruct("Entry", known, forbid_unknown_fields=True)
+
+
+_STEPS, _POLYNOMIAL = _entry_with(Steps), _entry_with(Polynomial)
 
 
 def _frozen(value):
@@ -237,18 +242,17 @@ def _frozen(value):
 
 def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
     """One entry of a TOML file; a variant's `arguments` are added to those of its parent."""
-    entry = _frozen(entry)
-    if "reported" in entry:
-        entry["reported"] = Reported(**{"source": source, **entry["reported"]})
-    if "parameters" in entry:
-        entry["parameters"] = Parameters(*entry["parameters"])
-    if "schedule" in entry:
-        kind = Steps if "rates" in entry["schedule"] else Polynomial
-        entry["schedule"] = kind(**entry["schedule"])
+    schedule = entry.get("schedule")
+    polynomial = isinstance(schedule, dict) and "rates" not in schedule
+    typed = settings.typed(_frozen(entry), _POLYNOMIAL if polynomial else _STEPS)
+    entry = {key: getattr(typed, key) for key in entry}
+    if reported := entry.get("reported"):
+        source = reported.source or source
+        entry["reported"] = msgspec.structs.replace(reported, source=source)
     if "parent" not in entry:
         return Experiment(id=id, **entry)
     if entry["parent"] not in known:  # a parent stands before its children
-        raise settings.nearest(str(entry["parent"]), known, "parent")
+        raise settings.nearest(entry["parent"], known, "parent")
     parent = known[entry["parent"]]
     changed = {**entry.pop("arguments", {})}
     changes = (*changed, *(k for k in entry if k not in _WORDS))
@@ -265,7 +269,7 @@ def _read() -> dict[str, Experiment]:
         for id, entry in entries.items():
             try:
                 known[id] = _experiment(id, entry, source, known)
-            except (TypeError, settings.CourseError) as error:  # a wrong key is a TypeError
+            except (TypeError, settings.CourseError) as error:  # a missing field is a TypeError
                 raise settings.CourseError(f"{family}.toml, {id}: {error}") from error
     return known
 

@@ -20,17 +20,17 @@ from course_lib.records.results import (
 )
 from course_lib.records.schema import (
     CURVES,
-    FIELDS,
     SCHEMA,
     UNKNOWN,
     VALIDATION,
+    Record,
     outcome,
 )
 from course_lib.records.store import read, write
 
 __all__ = [
     "CURVES",
-    "FIELDS",
+    "Record",
     "SCHEMA",
     "UNKNOWN",
     "VALIDATION",

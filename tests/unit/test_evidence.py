@@ -234,7 +234,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 VALUES |= st.lists(VALUES, max_size=2) | st.dictionaries(st.text(max_size=3), VALUES, max_size=2)
 
 
-@given(st.sampled_from([*records.FIELDS, "restarts", "migrated", "chosen"]), VALUES)
+@given(st.sampled_from(records.Record.__struct_fields__), VALUES)
 @limits(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_record_ends_verify(folders, make_record, field, value):
     file = tiny.file(BN, "quick", 0)

@@ -314,12 +314,15 @@ def test_a_variant_takes_all_but_words_from_its_parent(read):
         ("arguments = {dropout", "argument = {dropout", "mine/second", "argument"),
         ("batch = 64", "bach = 64", "mine/first", "bach"),
         ("batch = 64", "", "mine/first", "batch"),
-        ("rates", "rate", "mine/first", "epochs"),
-        ("[3, 2, 1]", "[3, 2]", "mine/first", "non_trainable"),
+        ("rates", "rate", "mine/first", "schedule"),
+        ("[3, 2, 1]", "[3, 2]", "mine/first", "parameters"),
+        ("batch = 64", 'batch = "64"', "mine/first", "batch"),
+        ("[[0, 0.1]]", "[[0, true]]", "mine/first", "schedule.rates[0][1]"),
         ("accuracy = 50.0", "acuracy = 50.0", "mine/first", "acuracy"),
     ],
     ids=["unknown parent", "its own parent", "unknown key of a variant", "unknown key", "no batch",
-         "wrong schedule", "a count too few", "unknown key below"],
+         "wrong schedule", "a count too few", "a number in quotes",
+         "no rate", "unknown key below"],
 )  # fmt: skip
 def test_a_wrong_entry_is_one_line_that_names_it(read, old, new, id, says):
     assert old in WHOLE

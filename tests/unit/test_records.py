@@ -6,6 +6,7 @@ import json
 import math
 import os
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
@@ -59,16 +60,20 @@ def test_digests_differ_by_experiment_and_by_profile(experiment):
     assert runs.digest(shuffled) == runs.digest(configs[0]), "the order must not matter"
 
 
+REQUIRED = [f.name for f in msgspec.structs.fields(records.Record) if f.required]
+REQUIRED.remove("schema")
+
+
 @pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2], 2.0, [[[]]] * 50])
 def test_unknown_schema_version_is_refused(make_record, version):
     refused({**make_record(), "schema": version}, "that file", "schema", "record the run again")
 
 
-@pytest.mark.parametrize("field", [f for f in records.FIELDS if f != "schema"])
+@pytest.mark.parametrize("field", REQUIRED)
 def test_missing_field_or_one_of_another_type_is_refused(make_record, field):
     record = make_record()
-    refused({k: v for k, v in record.items() if k != field}, "that file", repr(field))
-    refused({**record, field: None}, "that file", repr(field))
+    refused({k: v for k, v in record.items() if k != field}, "that file", f"`{field}`")
+    refused({**record, field: None}, "that file", f"`{field}`")
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -83,7 +88,7 @@ def test_number_that_is_not_finite_is_refused(make_record, curve, bad):
 def test_nan_outside_the_history_is_refused(make_record, name):
     record = make_record()
     record[name]["test_accuracy"] = math.nan
-    refused(record, f"{name} test_accuracy", "not a finite number")
+    refused(record, "does not follow from its history")
 
 
 def test_nan_in_a_file_is_refused_on_reading(folders, make_record):
@@ -224,7 +229,7 @@ def shortened(record, epochs):
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_shorter_history_is_that_of_a_run_that_stopped_early(folders, make_record, epochs):
     record = shortened(make_record(EARLY), epochs)
-    for wrong in ({}, {"stopped_early": False}, {"stopped_early": None}):
+    for wrong in ({}, {"stopped_early": False}):
         refused({**record, **wrong}, "seconds_per_epoch is not 4 numbers")
     refused({**make_record(EARLY), "stopped_early": False}, "stopped_early is true where")
     early = {**record, "stopped_early": True}
@@ -289,7 +294,7 @@ def test_chosen_must_follow_from_the_history(folders, make_record, id, epoch):
 def test_curve_that_an_epoch_was_chosen_by_must_be_there(make_record, values):
     record = make_record(EARLY)
     record["history"]["validation_loss"] = values
-    refused(record, "that file", "validation_loss is not 4 numbers")
+    refused(record, "that file", "validation_loss")
     del record["history"]["validation_loss"]
     refused(record, "that file", "validation_loss is not 4 numbers")
 
@@ -378,9 +383,9 @@ IMPOSSIBLE = [
     ("history test_cross_entropy 2", -1e-3, "test_cross_entropy 2"),
     ("history cross_entropy 4", 2.5, "cross_entropy 4 is above the loss"),
     ("history test_cross_entropy 4", 2.5, "test_cross_entropy 4 is above the loss"),
-    ("history loss 2", 10**400, "loss 2 is not a finite number"),
-    ("history loss 2", True, "loss is not 4 numbers"),
-    ("history kindness", [1.0] * 4, "no curve 'kindness'"),
+    ("history loss 2", 10**400, "out of range - at `history.loss[1]`"),
+    ("history loss 2", True, "`history.loss[1]`"),
+    ("history kindness", [1.0] * 4, "`kindness` - at `history`"),
     ("history cross_entropy", "unknown", "cross_entropy is not 4 numbers"),
     ("history validation_loss", [2.0] * 4, "validation_accuracy is not 4 numbers"),
     ("history learning_rate 3", 0.02, "learning_rate 3 is 0.02, the schedule's is 0.01"),
@@ -389,36 +394,36 @@ IMPOSSIBLE = [
     ("seconds_per_epoch 2", -3.0, "seconds_per_epoch"),
     ("seconds_per_epoch 2", "1", "seconds_per_epoch"),
     ("seconds_per_epoch 2", 10**400, "seconds_per_epoch"),
-    ("seed", -1, "seed -1"),
-    ("seed", 2**32, "seed 4294967296"),
-    ("seed", True, "'seed'"),
-    ("seed", 0.0, "'seed'"),
-    ("threads", 0, "threads is less than 1"),
+    ("seed", -1, "`seed`"),
+    ("seed", 2**32, "`seed`"),
+    ("seed", True, "`seed`"),
+    ("seed", 0.0, "`seed`"),
+    ("threads", 0, ">= 1 - at `threads`"),
     ("threads", "unknown", "'threads' is unknown"),
-    ("hardware cores", 0, "cores is less than 1"),
-    ("hardware", {}, "'hardware processor'"),
-    ("hardware processor", "two\nlines", "no line of text"),
+    ("hardware cores", 0, ">= 1 - at `hardware.cores`"),
+    ("hardware", {}, "`processor` - at `hardware`"),
+    ("hardware processor", "two\nlines", "`hardware.processor`"),
     ("hardware processor", "unknown", "'hardware processor' is unknown"),
     ("hardware instructions", "unknown", "'hardware instructions' is unknown"),
-    ("hardware accelerators", [1], "no line of text"),
+    ("hardware accelerators", [1], "`hardware.accelerators[0]`"),
     ("versions", {}, "versions are not those of keras"),
     ("versions", {"python": "3.11", "keras": "3.15", "numpy": "2.4"}, "versions are not those of"),
     ("versions a\nb", "1", "versions are not those of"),
-    ("data a\nb", "1", "no field data 'a\\nb'"),
-    ("versions keras", 3, "no line of text"),
-    ("versions keras", "unknown", "a version is unknown"),
-    ("backend", "theano", "no backend 'theano'"),
-    ("data", {}, "'data name'"),
+    ("data a\nb", "1", "unknown field `a b` - at `data`"),
+    ("versions keras", 3, "`versions[...]`"),
+    ("versions keras", "unknown", "'versions keras' is unknown"),
+    ("backend", "theano", "'theano' - at `backend`"),
+    ("data", {}, "`name` - at `data`"),
     ("data content", "unknown", "'data content' is unknown"),
     ("data name", "cifar100", "'cifar100' are not the cifar10"),
     ("data images", 12_801, "more than the 12800"),
-    ("data test_images", 0, "test_images is less than 1"),
-    ("commit", "main", "commit 'main'"),
+    ("data test_images", 0, ">= 1 - at `data.test_images`"),
+    ("commit", "main", "`commit`"),
     ("commit", "../../0123456789ab", "commit"),
     ("finished", "yesterday", "no ISO time"),
     ("finished", "2026-01-01T00:00:00", "no ISO time with its zone"),
     ("finished", "2026-13-01T00:00:00+00:00", "no ISO time"),
-    ("precision", "float8", "no precision 'float8'"),
+    ("precision", "float8", "'float8' - at `precision`"),
     ("profile", "../full", "no profile"),
     ("experiment", "../squeezenet/bn", "no experiment"),
     ("segments", [[-3, 4]], "segments"),
@@ -441,7 +446,7 @@ IMPOSSIBLE = [
     ("chosen", {"epoch": 1}, "does not follow"),
     ("final", {}, "does not follow"),
     ("best epoch", 0, "does not follow"),
-    ("reviewed", True, "no field 'reviewed'"),
+    ("reviewed", True, "unknown field `reviewed`"),
     ("migrated", 1, "migrated"),
 ]
 
