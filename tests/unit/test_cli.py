@@ -69,17 +69,6 @@ def test_list_json_is_an_array_of_objects_with_the_agreed_keys(course, make_reco
     assert he["reported"] is he["source"] is None and he["records"] == []
 
 
-def test_list_names_every_experiment_with_counts_and_results(course, make_record):
-    records.write(make_record(last=0.4))
-    status, out, err = course("list")
-    assert (status, err) == (0, "")
-    assert all(f"{id}: {experiments.get(id).question}" in out for id in experiments.ids())
-    assert "741,088 parameters (735,116 trainable, 5,972 not), 13.1 MMAC" in out
-    assert out.count("recorded, quick: 40.00 % (seeds 0)") == 1
-    assert out.count("not recorded yet") == len(experiments.ids()) - 1
-    assert "our own control" in out and "85 % and more" in out
-
-
 def test_show_describes_the_experiment_and_its_layers(course):
     status, out, err = course("show", "squeezenet/bn")
     assert (status, err) == (0, "")
@@ -517,16 +506,6 @@ def test_prepare_asks_one_source_alone(course, monkeypatch):
     )  # fmt: skip
     status, _, err = course("prepare", "tiny-imagenet", "--from", "toronto")
     assert status == 2 and "--from is for cifar10" in err
-
-
-def test_prepare_that_fails_ends_with_status_2_and_one_line(course, monkeypatch):
-    def fail():
-        raise settings.CourseError("n01443537_0.JPEG is truncated:\nfetch it again")
-
-    monkeypatch.setattr(tiny_imagenet, "prepare", fail)
-    assert course("prepare", "tiny-imagenet") == (
-        2, "", "course_lib: n01443537_0.JPEG is truncated: fetch it again\n"
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("profile", settings.PROFILES.values(), ids=lambda p: p.name)

@@ -418,23 +418,6 @@ def test_the_loss_is_the_cross_entropy_and_the_penalty_of_weight_decay(uninterru
 # --- a run ends as it began -----------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("finished", [False, True])
-def test_checkpoint_of_another_seed_is_refused_and_nothing_is_written(
-    uninterrupted, stopped_after_three, tmp_path, finished
-):
-    source = uninterrupted().folder if finished else stopped_after_three
-    theirs = checkpoint(source).parent
-    copied = records.path(ID, "ci", 5, tmp_path).with_suffix("")
-    shutil.copytree(theirs, copied)
-    before = files_below(tmp_path)
-    for train_on in (True, False):
-        with pytest.raises(CourseError, match=r"holds another run \(differs in seed\)") as error:
-            training.run(ID, profile="ci", seed=5, folder=tmp_path, train=train_on)
-        assert str(copied) in str(error.value) and "\n" not in str(error.value)
-    assert files_below(tmp_path) == before
-
-
 @pytest.fixture
 def elsewhere(monkeypatch):
     """elsewhere(threads=2): from then on the circumstances are others."""
