@@ -195,33 +195,6 @@ def test_an_unknown_fill_or_option_names_the_choices():
         draw(options={"rotations": 40})
 
 
-@OPTIONS
-def test_no_loop_runs_over_images(options):
-    def lines(count):
-        """The lines of augment.py that a batch of `count` images goes through."""
-        total = 0
-        images, drawn = np.zeros((count, 32, 32, 3), np.uint8), draw(count, options)
-
-        def count_lines(frame, event, _):
-            nonlocal total
-            if frame.f_code.co_filename != augment.__file__:
-                return None
-            total += event == "line"
-            return count_lines
-
-        before = sys.gettrace()
-        sys.settrace(count_lines)
-        try:
-            standard = augment.standardise(images, cifar10.MEAN, cifar10.DEVIATION)
-            move(standard, drawn, fill="constant")
-            move(standard, drawn, fill="nearest")
-        finally:
-            sys.settrace(before)
-        return total
-
-    assert 20 < lines(4) == lines(64)
-
-
 def test_numpys_buffer_size_is_given_back():
     before = np.getbufsize()
     move(pictures(2), draw(2), fill="constant")

@@ -230,11 +230,6 @@ def test_two_at_once_download_once(server, tmp_path):
     assert server.ranges == [None]
 
 
-def test_an_archive_that_is_labelled_as_an_encoding_is_not_unpacked(server, tmp_path):
-    server.encoding = "x-gzip"
-    assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
-
-
 FAST = download.Limit(rate=1e6, seconds=0.3)
 
 

@@ -55,20 +55,6 @@ def test_whole_batches_leave_out_other_images_in_every_epoch(experiment):
     assert len(left_out) == 3
 
 
-@pytest.mark.parametrize(
-    "id, images, steps",
-    [
-        ("squeezenet/bn", 50_000, 782),
-        ("minigooglenet/lr-1e-2", 50_000, 781),
-        ("densenet/growth-32", 45_000, 351),
-        ("resnet-v1/20", 50_000, 1_563),
-        ("deepergooglenet/deep-adam", 90_000, 1_406),
-    ],
-)
-def test_steps_of_an_epoch_are_those_of_the_articles(id, images, steps):
-    assert feeding.steps_per_epoch(images, experiments.get(id)) == steps
-
-
 def test_fewer_images_than_a_batch_are_one_step(experiment):
     for whole in (False, True):
         few = replace(experiment, batch=64, whole_batches=whole)
@@ -145,17 +131,6 @@ def test_mean_by_name_is_that_of_the_training_images(experiment, mean, shape):
     np.testing.assert_allclose(shown.mean(axis=0).mean(axis=(0, 1)), 0, atol=1e-4)
     centred = abs(shown.mean(axis=0)).max() < 1e-4
     assert centred == (mean == "pixel"), "of every pixel, or of a channel only"
-
-
-def test_mean_in_numbers_is_taken_as_it_stands(experiment):
-    found, deviation = feeding.standards(experiment, None)
-    np.testing.assert_allclose(found, experiment.mean)
-    np.testing.assert_allclose(deviation, experiment.deviation)
-
-
-def test_mean_of_another_name_is_one_clear_error(experiment):
-    with pytest.raises(CourseError, match="squeezenet/bn: mean is .* not 'image'"):
-        feeding.standards(replace(experiment, mean="image"), numbered().x_train)
 
 
 # --- which images a run sees ----------------------------------------------------------------------

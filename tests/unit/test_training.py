@@ -24,7 +24,6 @@ from course_lib import backend, experiments, processor, records, settings
 from course_lib.backend import keras
 from course_lib.engine import callbacks as own
 from course_lib.engine import checkpoints, feeding, recording, training
-from course_lib.experiments import runs
 from course_lib.models import graph
 from course_lib.schedules import Steps
 from course_lib.settings import CourseError
@@ -297,12 +296,6 @@ def test_checkpoints_and_record_are_written_while_no_other_process_may(tmp_path,
     assert held == [checkpoint(tmp_path).parent]
 
 
-def test_the_accuracy_of_a_run_without_an_epoch_says_what_to_do():
-    run = training.Trained(None, None, None, None, {"history": {"test_accuracy": [], "loss": []}})
-    with pytest.raises(CourseError, match="no epoch was completed: allow more minutes"):
-        _ = run.accuracy
-
-
 # --- protocols ------------------------------------------------------------------------------------
 
 
@@ -417,23 +410,6 @@ def test_the_loss_is_the_cross_entropy_and_the_penalty_of_weight_decay(uninterru
 # --- a run ends as it began -----------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("finished", [False, True])
-def test_checkpoint_of_another_seed_is_refused_and_nothing_is_written(
-    uninterrupted, stopped_after_three, tmp_path, finished
-):
-    source = uninterrupted().folder if finished else stopped_after_three
-    theirs = checkpoint(source).parent
-    copied = tiny.file(ID, "ci", 5, tmp_path).with_suffix("")
-    shutil.copytree(theirs, copied)
-    before = files_below(tmp_path)
-    for train in (training.train, training.restored):
-        with pytest.raises(CourseError, match=r"holds another run \(differs in seed\)") as error:
-            train(runs.named(ID, "ci", 5), tmp_path)
-        assert str(copied) in str(error.value) and "\n" not in str(error.value)
-    assert files_below(tmp_path) == before
-
-
 @pytest.fixture
 def elsewhere(monkeypatch):
     """elsewhere(threads=2): from then on the circumstances are others."""
@@ -444,9 +420,6 @@ def elsewhere(monkeypatch):
 OTHERWISE = {
     "threads": ({"threads": 2}, "1 threads"),
     "code": ({"code": "0" * 64}, "the code of commit "),
-    "versions": ({"versions": {"python": "3.99"}}, "python 3.1"),
-    "processor": ({"hardware": {"processor": "another", "instructions": []}}, "a processor "),
-    "environment": ({"environment": {"XLA_FLAGS": "--x"}}, "the variables unset"),
     "two": ({"threads": 2, "code": "0" * 64}, " and 1 threads"),
 }
 
@@ -648,12 +621,6 @@ def test_run_with_changes_of_its_own_cannot_be_recorded(folders, change):
         tiny.run(ID, profile="quick", folder=folders, **change)
     with pytest.raises(CourseError, match="cannot be recorded"):
         tiny.run(replace(EXPERIMENTS[ID], batch=8), profile="quick", folder=folders)
-
-
-def test_seed_that_the_generators_do_not_take_is_one_clear_error():
-    for seed in (-1, 2**32):
-        with pytest.raises(CourseError, match="seed"):
-            tiny.run(ID, seed=seed, images=10, test_images=10, epochs=1)
 
 
 @pytest.mark.slow
