@@ -3,9 +3,9 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict
 
-from course_lib import datasets, experiments, recording, records, settings
+from course_lib import datasets, experiments, records, settings
+from course_lib.engine import recording
 from course_lib.settings import CourseError
 
 
@@ -65,7 +65,7 @@ def describe(experiment) -> dict:
     return {
         "id": experiment.id,
         "question": experiment.question,
-        "parameters": asdict(experiment.parameters),
+        "parameters": experiment.parameters._asdict(),
         "macs": experiment.macs,
         "reported": reported.text if reported else None,
         "source": reported.source if reported else None,
@@ -107,12 +107,12 @@ def show(args) -> None:
     if args.evaluate:
         profile = settings.profile(args.profile).name
         seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
-        from course_lib import evaluation
+        from course_lib.measure import evaluation
 
         run = evaluation.saved(experiment, profile, seed, recording.restarts_of(args))
         print(evaluation.report(experiment, *run))
         return
-    from course_lib import counting  # the layer table needs Keras, from here on
+    from course_lib.measure import counting  # the layer table needs Keras, from here on
 
     print(f"{experiment.id}: {experiment.question}")
     if experiment.note:

@@ -1,6 +1,6 @@
 """Learning rates as functions of the epoch, counted from 0."""
 
-from dataclasses import dataclass, replace
+import msgspec
 
 
 def shortened(epochs: int, by: int) -> int:
@@ -8,8 +8,7 @@ def shortened(epochs: int, by: int) -> int:
     return (2 * epochs + by) // (2 * by)
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A staircase: from each epoch on, its rate. `rates`: ((0, 0.01), (100, 0.001), ...).
 
     late: epochs by which every drop comes late. Keras' ResNet example asks `epoch > 80` where
@@ -34,15 +33,14 @@ class Steps:
         return ", ".join(f"{rate:g} from epoch {start}" for start, rate in self.rates) + late
 
 
-@dataclass(frozen=True)
-class Polynomial:
+class Polynomial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`rate` · (1 - epoch / epochs)^power: 0 would be reached after the last epoch.
 
     Power 1 is a straight line down; larger powers fall early and creep to the end.
     """
 
     rate: float
-    power: float
+    power: int | float  # as it is written, which a configuration's digest keeps
     epochs: int
 
     def __call__(self, epoch: int) -> float:
@@ -50,7 +48,7 @@ class Polynomial:
 
     def divided(self, by: int) -> "Polynomial":
         """The same curve over a `by`-th of the epochs."""
-        return replace(self, epochs=shortened(self.epochs, by))
+        return msgspec.structs.replace(self, epochs=shortened(self.epochs, by))
 
     def __str__(self) -> str:
         return f"{self.rate:g} · (1 - epoch / {self.epochs})^{self.power:g}"

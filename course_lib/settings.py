@@ -10,15 +10,15 @@
 Two more belong to others: KERAS_HOME and HF_ENDPOINT, where data sets may lie.
 """
 
-import contextlib
 import functools
 import hashlib
 import os
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS_DIR = ROOT / "data" / "records"
@@ -83,6 +83,16 @@ _PROFILES = (
 PROFILES = {profile.name: profile for profile in _PROFILES}
 # Those whose runs are published and stand in tables, from the most evidence to the least.
 RECORDED = ("full", "tenth", "quick")
+
+
+def typed(value, kind):
+    """`value` as a `kind`, whose annotations say what it may hold; a CourseError says what is
+    wrong, and in which field."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # JSON may hold half a letter
+        fault = str(error).replace("`$.", "`")  # $: the value as a whole
+        raise CourseError(" ".join(fault.split())) from error  # one line, whatever it quotes
 
 
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:
@@ -160,32 +170,6 @@ def hugging_face() -> str:
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
-@contextlib.contextmanager
-def whole_file(
-    target: Path, remedy="make room or choose another folder", previous: Path | None = None
-):
-    """A path beside `target` to write to; it becomes `target` when all has been written.
-
-    Until then `target` stays as it was, or absent; then it goes to `previous`. A fault of the
-    disk is a CourseError that ends with `remedy`.
-    """
-    part = target.with_name(f".{target.name}.part")  # a killed process leaves one, not many
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        if previous and target.exists():
-            os.replace(target, previous)
-        os.replace(part, target)
-    except OSError as error:
-        message = f"cannot write {target}: {error.strerror}; nothing was changed: {remedy}"
-        raise CourseError(message) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
 def weights_of(id: str) -> Path:
     """The file of an experiment's published weights."""
     return WEIGHTS_DIR / f"{id}.safetensors"
@@ -225,17 +209,3 @@ def _folder(variable: str, default: str) -> Path:
         return Path(folder).expanduser().resolve()
     except RuntimeError as error:  # the home of an unknown user
         raise CourseError(f"{variable} is no folder: {folder}; name another") from error
-
-
-def writable(folder: Path) -> Path:
-    """`folder`, made if needed; a CourseError when it cannot be made or written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise CourseError(
-            f"cannot write to {folder}: {error.strerror}; choose another folder with "
-            "COURSE_DATA_DIR or COURSE_RUNS_DIR"
-        ) from error
-    return folder

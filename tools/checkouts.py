@@ -8,10 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from queued import Entry
+from queued import began_at
 
-from course_lib import settings
-from course_lib.recording import COMMIT
+from course_lib import files, settings
+from course_lib.engine.recording import COMMIT
+from course_lib.experiments.runs import Run
 from course_lib.settings import CourseError
 
 
@@ -35,13 +36,13 @@ def head() -> str:
     return git("rev-parse", "--short=12", "HEAD").strip()
 
 
-def commit_for(entry: Entry) -> str:
+def commit_for(run: Run) -> str:
     """The commit that `entry` runs on: that on which it began, else the one checked out here."""
-    commit = entry.began_at() or head()
+    commit = began_at(run) or head()
     if not COMMIT.fullmatch(commit):
         raise CourseError(
             f"it was begun by code of no commit ({commit}): delete its checkpoint in "
-            f"{entry.file(settings.runs_dir()).with_suffix('')}, and it begins anew"
+            f"{run.checkpoints(settings.runs_dir())}, and it begins anew"
         )
     return commit
 
@@ -59,21 +60,21 @@ def at(commit: str) -> Path:
     return place
 
 
-def tidy(entries: list[Entry]) -> None:
+def tidy(todo: list[Run]) -> None:
     """Remove the clones that no run of `entries` goes on from."""
-    needed = {head(), *(entry.began_at() for entry in entries)}
+    needed = {head(), *map(began_at, todo)}
     for place in (home() / "checkouts").glob("*"):
         if place.name not in needed:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def bring_over(entry: Entry, place: Path) -> list[str]:
+def bring_over(run: Run, place: Path) -> list[str]:
     """Move what a finished run has published in `place` to data/ here; the names, from data/ on."""
-    where = f"data/records/{entry.id}", f"data/weights/{entry.id}*"
+    where = f"data/records/{run.experiment.id}", f"data/weights/{run.experiment.id}*"
     changed = git("status", "--porcelain", "-z", "-uall", "--no-renames", "--", *where, cwd=place)
     names = [item[3:] for item in changed.split("\0") if (place / item[3:]).is_file()]
     for name in names:
-        with settings.whole_file(settings.ROOT / name) as part:
+        with files.whole_file(settings.ROOT / name) as part:
             shutil.copyfile(place / name, part)
         (place / name).unlink()
     return names

@@ -14,8 +14,10 @@ from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
 
-from course_lib import checkpoints, experiments, records, settings
-from course_lib.recording import COMMIT, MOST_WEIGHTS
+from course_lib import experiments, records, settings
+from course_lib.engine import checkpoints
+from course_lib.engine.recording import COMMIT, MOST_WEIGHTS
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 ALL_WEIGHTS = 30_000_000  # bytes
@@ -46,7 +48,7 @@ def check_records(folder: Path) -> tuple[int, list[str]]:
 
 def out_of_place(record: dict, file: Path, folder: Path) -> list[str]:
     """Why that record does not belong among the published ones, or not there."""
-    faults, place = [], records.path_of(record, folder)
+    faults, place = [], runs.of(record).file(folder)
     if file != place:
         faults.append(f"belongs in {place.relative_to(folder)}")
     if record["profile"] == "ci":
@@ -64,7 +66,7 @@ def out_of_place(record: dict, file: Path, folder: Path) -> list[str]:
 def network(id: str) -> str:
     """The hash of the experiment's network as it is built today, or why there is none."""
     try:
-        from course_lib import graph
+        from course_lib.models import graph
 
         return graph.of(experiments.get(id))
     except Exception as error:  # whatever a builder may raise
@@ -190,10 +192,10 @@ def expected(record: dict, others: list[dict]) -> tuple[float, float] | None:
 
 def spreads(found: dict[str, dict]) -> list[str]:
     """Records whose result lies outside what the other seeds of their experiment let expect."""
-    faults, runs = [], defaultdict(dict)
+    faults, kinds = [], defaultdict(dict)
     for name, record in found.items():
-        runs[kind(record)][name] = record
-    for seeds in runs.values():
+        kinds[kind(record)][name] = record
+    for seeds in kinds.values():
         for name, record in seeds.items():
             limits = expected(record, [other for k, other in seeds.items() if k != name])
             (value,) = records.percent([record])
@@ -224,10 +226,10 @@ def wrong(file: Path, folder: Path) -> str | None:
         return f"{file.stat().st_size:,} bytes are more than {MOST_WEIGHTS:,.0f}"
     if profile not in ("full", "tenth"):
         return "they are of no full run and of no tenth of one"
-    if profile == "tenth" and records.path(id, "full", 0).exists():
+    if profile == "tenth" and runs.named(id, "full", 0).file().exists():
         return "they are of a tenth, and there is a full run"
     try:
-        record = records.read(records.path(experiments.get(id).id, profile, 0))
+        record = records.read(runs.named(id, profile, 0).file())
     except CourseError as error:
         return f"the run that they name has no record ({error})"
     differs = [k for k in ("config_hash", "network") if source.get(k) != record[k]]

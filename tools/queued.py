@@ -1,47 +1,35 @@
 """The queue of recordings, data/queue.txt: which runs it names, and what is left of them."""
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 
-from course_lib import checkpoints, experiments, records, settings
+from course_lib import records, settings
+from course_lib.engine import checkpoints
+from course_lib.experiments import runs
+from course_lib.experiments.runs import Run
 from course_lib.settings import CourseError
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A line of the queue: a run that is wanted."""
-
-    id: str
-    profile: str
-    seed: int
-
-    def __str__(self):
-        return f"{self.id} {self.profile} {self.seed}"
-
-    def file(self, folder: Path | None = None) -> Path:
-        """Where its record belongs below `folder`, by default among the published ones."""
-        return records.path(self.id, self.profile, self.seed, folder)
-
-    def begun(self) -> dict | None:
-        """The state of its newest checkpoint, if it was interrupted."""
-        record = self.file(settings.runs_dir())
-        return None if record.exists() else checkpoints.state(record.with_suffix(""))
-
-    def began_at(self) -> str | None:
-        """The commit on which it began, if it was interrupted."""
-        state = self.begun()
-        return state and state.get("circumstances", {}).get("commit", records.UNKNOWN)
+def begun(run: Run) -> dict | None:
+    """The state of its newest checkpoint, if it was interrupted."""
+    folder = settings.runs_dir()
+    return None if run.file(folder).exists() else checkpoints.state(run.checkpoints(folder))
 
 
-def read(file: Path) -> list[Entry]:
-    """The entries of `file`; a CourseError names the first line that is none."""
+def began_at(run: Run) -> str | None:
+    """The commit on which it began, if it was interrupted."""
+    state = begun(run)
+    return state and state.get("circumstances", {}).get("commit", records.UNKNOWN)
+
+
+def read(file: Path) -> list[Run]:
+    """The runs that `file` names; a CourseError names the first line that is none."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CourseError(f"cannot read {file}: {error}") from error
-    entries = {}
+    found, lines_of = [], {}
     for number, line in enumerate(lines, start=1):
         words = line.split("#")[0].split()
         if not words:
@@ -49,22 +37,22 @@ def read(file: Path) -> list[Entry]:
         try:
             if len(words) != 3:
                 raise CourseError(f"a line is `id profile seed`, not {line.strip()!r}")
-            id, profile = experiments.get(words[0]).id, settings.profile(words[1]).name
-            if profile == "ci":
+            run = runs.named(*words)
+            if run.profile.name == "ci":
                 raise CourseError("what is drawn is not published")
-            entry = Entry(id, profile, settings.seed_from(words[2], "the seed"))
-            if entry in entries:
-                raise CourseError(f"{entry} stands in line {entries[entry]} already")
+            if str(run) in lines_of:
+                raise CourseError(f"{run} stands in line {lines_of[str(run)]} already")
         except CourseError as error:
             raise CourseError(f"{file}, line {number}: {error}") from error
-        entries[entry] = number
-    return list(entries)
+        lines_of[str(run)] = number
+        found.append(run)
+    return found
 
 
-def recorded(entry: Entry) -> bool:
+def recorded(run: Run) -> bool:
     """Is there a whole record of it in data/records?"""
     with contextlib.suppress(CourseError):
-        return bool(records.read(entry.file()))
+        return bool(records.read(run.file()))
     return False
 
 
@@ -72,41 +60,36 @@ def hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds > 6000 else f"{seconds / 60:.0f} min"
 
 
-def measured_seconds(entry: Entry) -> float | None:
+def measured_seconds(run: Run) -> float | None:
     """How long the whole run takes, by its completed epochs or by a record of another seed."""
-    experiment, profile = experiments.get(entry.id), settings.profile(entry.profile)
-    state = entry.begun()
+    state = begun(run)
     if state and state["seconds_per_epoch"]:
-        epochs = records.configuration(experiment, profile)["epochs"]
-        return mean(state["seconds_per_epoch"]) * epochs
-    seconds, known = records.expected_seconds(experiment, profile)
+        return mean(state["seconds_per_epoch"]) * run.configuration()["epochs"]
+    seconds, known = records.expected_seconds(run)
     return seconds if known else None
 
 
-def seconds_left(entries: list[Entry], todo: list[Entry]) -> tuple[float, bool]:
+def seconds_left(queue: list[Run], todo: list[Run]) -> tuple[float, bool]:
     """How long `todo` takes, one after the other, and whether any of it is a guess: by the work of
-    a network, and by how long that of the measured runs among `entries` takes."""
-    measured = {entry: measured_seconds(entry) for entry in entries}
-    guessed = {
-        entry: records.guessed_seconds(experiments.get(entry.id), settings.profile(entry.profile))
-        for entry in entries
-    }
-    off = [seconds / guessed[entry] for entry, seconds in measured.items() if seconds]
+    a network, and by how long that of the measured runs in `queue` takes."""
+    measured = {str(run): measured_seconds(run) for run in queue}
+    guessed = {str(run): records.guessed_seconds(run) for run in queue}
+    off = [seconds / guessed[run] for run, seconds in measured.items() if seconds]
     total = 0.0
-    for entry in todo:
-        done = (entry.begun() or {}).get("seconds_per_epoch", ())
-        total += (measured[entry] or guessed[entry] * median(off or [1])) - sum(done)
-    return total, any(measured[entry] is None for entry in todo)
+    for run in map(str, todo):
+        total += measured[run] or guessed[run] * median(off or [1])
+    total -= sum(sum((begun(run) or {}).get("seconds_per_epoch", ())) for run in todo)
+    return total, any(measured[str(run)] is None for run in todo)
 
 
-def left(entries: list[Entry], jobs: int) -> str:
+def left(queue: list[Run], jobs: int) -> str:
     """What is left of the queue, and for how long."""
-    todo = [entry for entry in entries if not recorded(entry)]
+    todo = [run for run in queue if not recorded(run)]
     if not todo:
         return "nothing is left of the queue"
-    seconds, guess = seconds_left(entries, todo)
-    begun = sum(entry.begun() is not None for entry in todo)
+    seconds, guess = seconds_left(queue, todo)
+    begun_ones = sum(begun(run) is not None for run in todo)
     return (
-        f"{len(todo)} of {len(entries)} runs are left, {begun} of them begun: about "
+        f"{len(todo)} of {len(queue)} runs are left, {begun_ones} of them begun: about "
         f"{hours(seconds / jobs)} with {jobs} side by side{', in part a guess' if guess else ''}"
     )

@@ -12,7 +12,6 @@ committed by hand. Clones and logs lie in `record` below COURSE_RUNS_DIR.
 
 import argparse
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -24,37 +23,32 @@ from pathlib import Path
 
 import checkouts
 import queued
-from queued import Entry, hours
+from filelock import FileLock, Timeout
+from queued import begun, hours
 
-from course_lib import processor, settings
-from course_lib.recording import TO_GO_ON
+from course_lib import files, processor, settings
+from course_lib.engine import children
+from course_lib.engine.recording import TO_GO_ON
+from course_lib.experiments.runs import Run
 from course_lib.settings import CourseError
 
 POLL = 0.5  # seconds
 GRACE = 300  # seconds past its time in which a run may evaluate and write, before it is ended
 
-# What a run's process does before it becomes `python -m course_lib …`: it takes the lowest
-# priority, ends when its parent does, and makes sure whose code it is about to run. (A function
-# handed to Popen would run between fork and exec, where threads of a library can lock it up.)
-CHILD = """
-import ctypes, importlib.util, os, signal, sys
-parent, *command = sys.argv[1:]
+# What a run's process does first: it takes the lowest priority, and makes sure whose code it is
+# about to run.
+FIRST = """
+import importlib.util
 os.nice(19)
-prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux
-if prctl:
-    prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-if os.getppid() != int(parent):
-    sys.exit("the parent has ended")
 found = getattr(importlib.util.find_spec("course_lib"), "origin", None)
 if not found or not os.path.samefile(os.path.dirname(os.path.dirname(found)), os.getcwd()):
     sys.exit(f"course_lib would come from {found}, not from {os.getcwd()}")
-os.execv(sys.executable, [sys.executable, "-m", "course_lib", *command])
 """
 
 
 @dataclass
-class Run:
-    entry: Entry
+class Job:
+    run: Run
     process: subprocess.Popen
     log: Path
     checkout: Path
@@ -65,14 +59,14 @@ def say(text: str) -> None:
     print(time.strftime("%H:%M"), text, flush=True)
 
 
-def start(entry: Entry, minutes: float | None) -> Run:
-    """Start `entry` in a process of its own."""
-    place = checkouts.at(checkouts.commit_for(entry))
-    log = checkouts.home() / "logs" / entry.id / f"{entry.profile}-seed{entry.seed}.log"
+def start(run: Run, minutes: float | None) -> Job:
+    """Start `run` in a process of its own."""
+    place = checkouts.at(checkouts.commit_for(run))
+    log = checkouts.home() / "logs" / run.experiment.id / f"{run.file().stem}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", CHILD, str(os.getpid()), "run", entry.id, "--publish"]
-    command += ["--profile", entry.profile, "--seeds", str(entry.seed)]
-    command += ["--minutes", f"{minutes:.2f}"] if minutes else []
+    words = ["run", run.experiment.id, "--publish"]
+    words += ["--profile", run.profile.name, "--seeds", str(run.seed)]
+    words += ["--minutes", f"{minutes:.2f}"] if minutes else []
     environment = {
         **os.environ,
         "PYTHONPATH": str(place),  # before the editable install of the working tree
@@ -84,7 +78,7 @@ def start(entry: Entry, minutes: float | None) -> Run:
         out.write(f"\n=== {time.strftime('%F %T')} at {place.name}\n".encode())
         out.flush()
         process = subprocess.Popen(
-            command,
+            children.command(*words, first=FIRST),
             cwd=place,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -92,16 +86,16 @@ def start(entry: Entry, minutes: float | None) -> Run:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is the parent's to pass on
         )
-    return Run(entry, process, log, place)
+    return Job(run, process, log, place)
 
 
-def end(runs: list[Run]) -> None:
+def end(jobs: list[Job]) -> None:
     """End their processes; at most the running epoch of each is lost."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for run in [run for run in runs if run.process.poll() is None]:
-            os.killpg(run.process.pid, number)
+        for job in [job for job in jobs if job.process.poll() is None]:
+            os.killpg(job.process.pid, number)
         limit = time.monotonic() + 5
-        while time.monotonic() < limit and any(run.process.poll() is None for run in runs):
+        while time.monotonic() < limit and any(job.process.poll() is None for job in jobs):
             time.sleep(0.05)
 
 
@@ -110,49 +104,49 @@ def last_lines(log: Path, count: int = 3) -> str:
     return "\n".join(f"    {line}" for line in text.strip().splitlines()[-count:])
 
 
-def outcome(run: Run, status: int) -> str | None:
-    """Say how `run` ended, and bring over what it published; what went wrong, if it failed."""
-    entry, taken = run.entry, hours(time.monotonic() - run.started)
+def outcome(job: Job, status: int) -> str | None:
+    """Say how `job` ended, and bring over what it published; what went wrong, if it failed."""
+    run, taken = job.run, hours(time.monotonic() - job.started)
     if status == TO_GO_ON:
-        epochs = len((entry.begun() or {}).get("seconds_per_epoch", ()))
-        say(f"{entry}: stopped after {taken}, {epochs} epochs are done")
+        epochs = len((begun(run) or {}).get("seconds_per_epoch", ()))
+        say(f"{run}: stopped after {taken}, {epochs} epochs are done")
         return None
     try:
         if status:
-            raise CourseError(f"exit status {status}\n{last_lines(run.log)}")
-        names = checkouts.bring_over(entry, run.checkout)
-        if not entry.file().exists():
-            raise CourseError(f"it left no record\n{last_lines(run.log)}")
+            raise CourseError(f"exit status {status}\n{last_lines(job.log)}")
+        names = checkouts.bring_over(run, job.checkout)
+        if not run.file().exists():
+            raise CourseError(f"it left no record\n{last_lines(job.log)}")
     except CourseError as error:
-        say(f"{entry}: failed after {taken}")
-        return f"{entry}: {error}\n    the whole log: {run.log}"
-    say(f"{entry}: finished after {taken}: {', '.join(names)}")
+        say(f"{run}: failed after {taken}")
+        return f"{run}: {error}\n    the whole log: {job.log}"
+    say(f"{run}: finished after {taken}: {', '.join(names)}")
     return None
 
 
-def work(entries: list[Entry], jobs: int, minutes: float | None, failed: list[str]) -> None:
-    """Run `entries` in their order, `jobs` side by side, for that long. What fails, and why, is
+def work(queue: list[Run], most: int, minutes: float | None, failed: list[str]) -> None:
+    """Run `queue` in its order, `most` side by side, for that long. What fails, and why, is
     added to `failed`; the others go on."""
-    waiting, running = deque(entries), []
+    waiting, running = deque(queue), []
     limit = time.monotonic() + 60 * minutes if minutes else float("inf")
     try:
         while True:
-            while waiting and len(running) < jobs and time.monotonic() < limit:
-                entry = waiting.popleft()
+            while waiting and len(running) < most and time.monotonic() < limit:
+                run = waiting.popleft()
                 try:
-                    running.append(start(entry, minutes and (limit - time.monotonic()) / 60))
-                    say(f"{entry}: running at {running[-1].checkout.name}")
+                    running.append(start(run, minutes and (limit - time.monotonic()) / 60))
+                    say(f"{run}: running at {running[-1].checkout.name}")
                 except CourseError as error:
-                    failed.append(f"{entry}: {error}")
+                    failed.append(f"{run}: {error}")
             if not running:
                 return
             time.sleep(POLL)
             overdue = time.monotonic() > limit + GRACE
             if overdue:
                 end(running)
-            for run in [run for run in running if run.process.poll() is not None]:
-                running.remove(run)
-                failure = outcome(run, TO_GO_ON if overdue else run.process.returncode)
+            for job in [job for job in running if job.process.poll() is not None]:
+                running.remove(job)
+                failure = outcome(job, TO_GO_ON if overdue else job.process.returncode)
                 failed += [failure] if failure else []
     finally:
         end(running)
@@ -161,20 +155,17 @@ def work(entries: list[Entry], jobs: int, minutes: float | None, failed: list[st
 @contextlib.contextmanager
 def alone():
     """Let one process at a time work the queue off; a CourseError if another does."""
-    settings.writable(checkouts.home())
-    with open(checkouts.home() / "lock", "a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            raise CourseError(
-                f"another make record is at work here (process {lock.read().strip()}): let it "
-                "finish, or stop it first"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    lock = FileLock(files.writable(checkouts.home()) / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CourseError(
+            "another make record is at work here: let it finish, or stop it first"
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -207,16 +198,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         minutes = settings.positive(args.minutes, "MINUTES") if args.minutes else None
         jobs = settings.whole_number(args.jobs, "JOBS", least=1) if args.jobs else processor.cores()
-        entries = queued.read(settings.ROOT / "data" / "queue.txt")
+        queue = queued.read(settings.ROOT / "data" / "queue.txt")
         if args.left:
-            print(queued.left(entries, jobs))
+            print(queued.left(queue, jobs))
             return 0
         with alone(), stoppable():
-            todo = [entry for entry in entries if not queued.recorded(entry)]
+            todo = [run for run in queue if not queued.recorded(run)]
             checkouts.tidy(todo)
-            say(queued.left(entries, jobs))
+            say(queued.left(queue, jobs))
             work(todo, jobs, minutes, failed)
-            say(queued.left(entries, jobs))
+            say(queued.left(queue, jobs))
     except CourseError as error:
         print("record:", *str(error).split(), file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ from pathlib import Path
 import evidence
 
 from course_lib import records
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 
@@ -35,7 +36,7 @@ def verdict(run: dict) -> tuple[bool, str]:
         return False, "of another network than is built today"
     if profile == "ci" or "restarts" in run:
         return True, "not compared, such a run is not published"
-    files = sorted(records.path(id, profile, 0).parent.glob(f"{profile}-seed*.json"))
+    files = sorted(runs.of(run).file().parent.glob(f"{profile}-seed*.json"))
     published = [r for r in map(records.read, files) if evidence.kind(r) == evidence.kind(run)]
     twin = next((r for r in published if r["seed"] == run["seed"]), None)
     why = differs(run, twin) if twin else ["no published run of its seed"]

@@ -6,6 +6,8 @@
 - What a widget says without a script, for browsers that run none.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
 - The palette as custom properties, and columns of numbers at the right.
+- A folded cell's toggle says what it holds; a line of code that is too long wraps under itself.
+- The marks of sentences that begin a paragraph hang in the margin.
 - Small mends: roles in the list of sources, the cover's <title>.
 """
 
@@ -48,6 +50,30 @@ class WithoutScript(SphinxPostTransform):
                 kinds[self.view] += nodes.raw("", text, format="html")
 
 
+class FoldedCells(SphinxPostTransform):
+    """The toggle of a folded cell says what the cell holds, closed and open alike."""
+
+    default_priority = 198  # just before MyST-NB's, which makes the toggles
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for cell in self.document.findall(nodes.container):
+            if cell.get("nb_element") == "cell_code" and cell.get("hide_mode"):
+                code = next(iter(cell.findall(nodes.literal_block)), None)
+                name = toggle_name(code.astext() if code else "")
+                cell["prompt_show"] = cell["prompt_hide"] = name
+
+
+def toggle_name(code: str) -> str:
+    """What a folded cell is called: by its first comment, else by its first line of work."""
+    lines = [line.strip() for line in code.splitlines() if line.strip()]
+    comments = [line for line in lines if line.startswith("# ") and "NBVAL" not in line]
+    work = [line for line in lines if not line.startswith(("#", "import ", "from "))]
+    if not comments and not work:
+        return "Code: imports" if lines else "Code"
+    return f"Code: {(comments or work)[0].lstrip('# ').rstrip('.:(')}"
+
+
 def built_with(records: str) -> str:
     """The line for a chapter. records: address of the page that explains profiles."""
     profile = settings.profile()
@@ -79,13 +105,20 @@ NO_NUMBER = {"", "nan", "none", "not recorded yet"}  # what stands where one is 
 
 def align_numbers(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Columns of numbers in tables that cells print stand at the right, their heads too."""
-    table = re.compile(r"<table[^>]*\bdataframe\b.*?</table>", re.S)
+    # pandas: its own tables have a class, styled ones an id
+    table = re.compile(r'<table[^>]*(?:\bdataframe\b|\bid="T_).*?</table>', re.S)
     context["body"] = table.sub(lambda found: aligned(found[0]), context.get("body", ""))
 
 
 def aligned(table: str) -> str:
     """The HTML of a table whose columns of numbers have the class `text-right`."""
     soup = BeautifulSoup(table, "html.parser")
+    for name in soup.select("tbody th"):
+        if re.fullmatch(r"[\w-]+/[\w-]+", name.get_text()):  # an experiment's id may break here
+            name.string.replace_with(
+                BeautifulSoup(name.string.replace("/", "/<wbr/>"), "html.parser")
+            )
+    soup.table["class"] = ["dataframe"]
     rows = [row.find_all(["th", "td"]) for row in soup.find_all("tr")]
     for column in zip(*rows, strict=False):
         cells = [cell for cell in column if cell.name == "td"]
@@ -94,6 +127,40 @@ def aligned(table: str) -> str:
             for cell in column:
                 cell["class"] = [*cell.get("class", []), "text-right"]
     return str(soup)
+
+
+def mend_code(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Lines of code as elements that know their indent; toggles named by what one sees."""
+    body = context.get("body", "").replace(
+        '<summary aria-label="Toggle hidden content">', "<summary>"
+    )
+    context["body"] = PRE.sub(lambda found: found[1] + by_line(found[2]), body)
+
+
+PRE = re.compile(r'(<div class="highlight"><pre>)(.*?)(?=</pre>)', re.S)
+
+
+def by_line(code: str) -> str:
+    """Highlighted code, a span around each line: Pygments' own spans end where a line does.
+
+    A line may break at its blanks, and behind what opens or parts.
+    """
+    found = ""
+    for line in code.removesuffix("\n").split("\n"):
+        text = re.sub("<[^>]*>", "", line)
+        line = re.sub(r'(<span class="[op]">[^<]*[(\[{.,=]</span>)(?=<)', r"\1<wbr/>", line)
+        indent = len(text) - len(text.lstrip(" "))
+        line = re.sub(r"(?<=[ >])(--[\w-]+)", r'<span class="whole">\1</span>', line)  # options
+        found += f'<span class="line" style="--indent:{indent}">{line}\n</span>'
+    return found
+
+
+STATUS = re.compile(r'(<p>\s*)<small class="(measured|derived|conjecture)"')
+
+
+def hang_marks(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """A mark that begins its paragraph hangs in the margin; one inside it stays in its line."""
+    context["body"] = STATUS.sub(r'\1<small class="\2 hanging"', context.get("body", ""))
 
 
 def title_once(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
@@ -112,8 +179,10 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) ->
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("course-figure", CourseFigure)
-    app.add_post_transform(WithoutScript)
-    for change in (mark_chapter, mend_roles, title_once, add_palette, align_numbers):
+    for transform in (WithoutScript, FoldedCells):
+        app.add_post_transform(transform)
+    mends = (mark_chapter, mend_roles, mend_code, hang_marks, title_once, add_palette)
+    for change in (*mends, align_numbers):
         app.connect("html-page-context", change)
     # Late, so that the scripts that other extensions add for this page are there to be dropped.
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -9,7 +9,16 @@ function reachable() {
   }
 }
 
+// For the keyboard "On this page" comes before the page and not after it; course.css keeps it at
+// the right. A button beside every piece of code is no stop on the way: text can be selected.
+function orderStops() {
+  const contents = document.getElementById("pst-secondary-sidebar");
+  contents?.parentNode.prepend(contents);
+  for (const button of document.querySelectorAll(".copybtn")) button.tabIndex = -1;
+}
+
 window.addEventListener("load", async () => {
+  orderStops();
   await window.MathJax?.startup?.promise;
   reachable();
   window.addEventListener("resize", reachable);

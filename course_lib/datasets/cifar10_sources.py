@@ -1,6 +1,5 @@
 """Where CIFAR-10 is looked for, one source after the other, and how it comes to COURSE_DATA_DIR."""
 
-import contextlib
 import gzip
 import hashlib
 import os
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from course_lib import lock, settings
+from course_lib import files, settings
 from course_lib.datasets import Dataset, cifar10
 from course_lib.datasets.cifar10 import FOLDER
 
@@ -117,28 +116,28 @@ def _from_hugging_face(folder: Path, limit) -> Dataset:
     from course_lib.datasets import huggingface
 
     huggingface.needed()  # before anything is downloaded
-    files = settings.writable(folder.parent / HALF)
+    half = files.writable(folder.parent / HALF)
     try:
-        with lock.alone(files):
+        with files.alone(half):
             if folder.is_dir():  # another process made it while this one waited
                 return cifar10.read(folder)
             parts = [
-                huggingface.fetch(cifar10.REPOSITORY, file, files, limit) for file in cifar10.FILES
+                huggingface.fetch(cifar10.REPOSITORY, file, half, limit) for file in cifar10.FILES
             ]
             place = f"{settings.hugging_face()}/datasets/{cifar10.REPOSITORY}"
             try:
                 data = cifar10.known(*parts, place, "take another source with --from")
             except settings.CourseError:
-                shutil.rmtree(files, ignore_errors=True)
+                shutil.rmtree(half, ignore_errors=True)
                 raise
             rows = _official(data.y_train)
             data = replace(data, x_train=data.x_train[rows], y_train=data.y_train[rows])
             _whole(folder, lambda made: cifar10.write(data, made))
-            shutil.rmtree(files, ignore_errors=True)
+            shutil.rmtree(half, ignore_errors=True)
             return data
     finally:
-        with contextlib.suppress(OSError):
-            files.rmdir()  # if nothing was begun
+        if half.is_dir() and [file.name for file in half.iterdir()] == [files.LOCK]:
+            shutil.rmtree(half, ignore_errors=True)  # nothing was begun
 
 
 def _official(labels: np.ndarray) -> np.ndarray:
@@ -160,7 +159,7 @@ def _whole(folder: Path, fill: Callable[[Path], Dataset | None]) -> Dataset | No
 
     Returns what `fill` returns, or what another process put there meanwhile.
     """
-    settings.writable(folder.parent)
+    files.writable(folder.parent)
     temporary = Path(tempfile.mkdtemp(prefix=".cifar10-", dir=folder.parent))
     try:
         data = fill(temporary / FOLDER)

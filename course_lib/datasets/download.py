@@ -17,7 +17,7 @@ from tqdm import tqdm
 from urllib3.exceptions import HTTPError as BrokenStream
 from urllib3.exceptions import ReadTimeoutError
 
-from course_lib import lock, settings
+from course_lib import files, settings
 
 TIMEOUT = 30  # seconds without a byte from the server
 RETRIES = 5  # after a download that had begun got stuck, when nobody else can be asked
@@ -68,9 +68,9 @@ def fetch(
     target = folder / PurePosixPath(urlsplit(url).path).name
     if target.exists():
         return _checked(target, known_hash, size)
-    settings.writable(folder)
+    files.writable(folder)
     # Where nothing can be locked, two at once spoil each other's .part, which the hash reveals.
-    with lock.alone(folder):
+    with files.alone(folder):
         if target.exists():  # another process fetched it while this one waited
             return _checked(target, known_hash, size)
         reasons = []

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from course_lib import settings
+from course_lib import files, settings
 from course_lib.datasets import Dataset, synthetic, tiny_imagenet
 
 NAME = "synthetic-tiny"
@@ -32,7 +32,7 @@ def prepare() -> Path:
     data = settings.data_dir() / NAME
     folder = data / tiny_imagenet.FOLDER
     if not folder.is_dir():
-        settings.writable(data)
+        files.writable(data)
         try:
             with tempfile.TemporaryDirectory(prefix=".drawn-", dir=data) as temporary:
                 draw(Path(temporary, folder.name))

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from course_lib import lock, processor, settings
+from course_lib import files, processor, settings
 from course_lib.datasets import Dataset, hdf5
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -76,8 +76,8 @@ def prepare(data: Path | None = None, test_per_class: int = TEST_PER_CLASS) -> P
     data = data or settings.data_dir()
     folder = data / PREPARED
     if not folder.is_dir():
-        source = _source(settings.writable(data))
-        with lock.alone(data) as locked:
+        source = _source(files.writable(data))
+        with files.alone(data) as locked:
             for left in data.glob(f".{PREPARED}-*") if locked else ():  # by interrupted ones
                 shutil.rmtree(left, ignore_errors=True)
             if not folder.is_dir():

@@ -8,30 +8,38 @@ line and notebooks read this one description.
 import importlib
 import json
 import tomllib
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from course_lib import settings
-from course_lib.counting import Parameters
 from course_lib.schedules import Polynomial, Steps, shortened
 
 # In the order in which the course meets them.
 FAMILIES = ("squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
 
 
-@dataclass(frozen=True)
-class Reported:
+class Parameters(NamedTuple):
+    """Counts of numbers: those that training changes, and those that it only observes."""
+
+    total: int
+    trainable: int
+    non_trainable: int
+
+
+class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a source reports. `text` in its words; `accuracy` in percent where it gives one."""
 
     text: str
-    source: str
+    source: str = ""  # that of the file, unless an entry names its own
     accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A network and a protocol. `build()` makes the network, `training.run` runs the protocol."""
+    """A network and a protocol. `build()` makes the network, `run()` trains it."""
 
     id: str
     question: str
@@ -70,19 +78,57 @@ class Experiment:
         seed: draw the first weights from it; None draws on from wherever the generator stands.
         precision: a Keras dtype policy, whatever policy and settings Keras has outside.
         """
-        from course_lib.backend import pinned, seed_everything
-
-        with pinned(precision):
+        backend = _later("backend")
+        with backend.pinned(precision):
             if seed is not None:
-                seed_everything(seed)
+                backend.seed_everything(seed)
             module, function = self.builder.rsplit(".", 1)
-            builder = getattr(importlib.import_module(f"course_lib.models.{module}"), function)
+            builder = getattr(_later(f"models.{module}"), function)
             return builder(**{**self.arguments, **changes})
+
+    def run(
+        self, profile=None, seed=None, *, precision=None, restarts=(), images=None,
+        test_images=None, epochs=None, keep=False, **options,
+    ):  # fmt: skip
+        """Train it; a Trained (course_lib/engine/training.py) with `history` and `predict`.
+
+        precision, restarts, images, test_images, epochs: see experiments/runs.py. keep: checkpoints
+        and record go among your own runs, and an interrupted run goes on. options: folder, minutes,
+        callbacks, data and on_device as for `training.train`; all others go to the builder,
+        `block=my_block`.
+        """
+        if keep:
+            options["folder"] = settings.runs_dir()
+        asked = {"images": images, "test_images": test_images, "epochs": epochs}
+        what = _later("experiments.runs").named(
+            self, profile, seed, precision=precision, restarts=restarts, **asked
+        )
+        return _later("engine.training").train(what, **options)
+
+    def records(self, profile: str | None = None) -> list[dict]:
+        """Its published records, by seed; without `profile` those of the one with most seeds."""
+        return _later("records").load(self, profile)
+
+    def data(self, profile=None):
+        """The Dataset that its runs see under that profile, all images of it."""
+        config = _later("experiments.runs").named(self, profile).configuration()
+        return _later("engine.feeding").take(_later("datasets").load(config["data"]), self)
+
+    def standardised(self, images, training=None):
+        """`images`, (count, height, width, 3) uint8, as its networks are fed them: float32.
+
+        training: the images whose mean counts where the mean is one by name; by default all.
+        """
+        if training is None and isinstance(self.mean, str):
+            training = self.data().x_train
+        standards = _later("engine.feeding").standards(self, training)
+        return _later("datasets.augment").standardise(images, *standards)
 
     def configuration(self) -> dict[str, Any]:
         """All that decides the result of a run, as plain JSON values."""
-        config = {k: v for k, v in _options(self).items() if k not in _WORDS}
-        config["schedule"] = _options(self.schedule)
+        decides = [f for f in fields(self) if f.name not in _WORDS]
+        config = {f.name: v for f in decides if (v := getattr(self, f.name)) != f.default}
+        config["schedule"] = msgspec.to_builtins(self.schedule)
         return json.loads(json.dumps(config))
 
     def divided(self, by: int) -> "Experiment":
@@ -126,6 +172,11 @@ class Experiment:
 
     def _repr_pretty_(self, printer, cycle):  # a notebook cell that ends with an experiment
         printer.text(f"{self.id}: {self.question}")
+
+
+def _later(module: str):
+    """A module of a later room, for what an experiment offers in a notebook."""
+    return importlib.import_module(f"course_lib.{module}")
 
 
 def _toml(name: str) -> dict:
@@ -172,10 +223,14 @@ _WORDS = {"id", "question", "parent", "changes", "reported", "note", "parameters
 _WORDS |= {"keep_every", "weights"}
 
 
-def _options(described) -> dict[str, Any]:
-    """The fields of a dataclass, without those that stand at their default."""
-    values = {f.name: (getattr(described, f.name), f.default) for f in fields(described)}
-    return {k: v for k, (v, default) in values.items() if default is MISSING or v != default}
+def _entry_with(schedule):
+    """What an entry of a TOML file with such a schedule may hold, and as what."""
+    kinds = {f.name: f.type for f in fields(Experiment)} | {"schedule": schedule}
+    known = [(name, kind, None) for name, kind in kinds.items()]
+    return msgspec.defstruct("Entry", known, forbid_unknown_fields=True)
+
+
+_STEPS, _POLYNOMIAL = _entry_with(Steps), _entry_with(Polynomial)
 
 
 def _frozen(value):
@@ -187,18 +242,17 @@ def _frozen(value):
 
 def _experiment(id: str, entry: dict, source: str, known: dict) -> Experiment:
     """One entry of a TOML file; a variant's `arguments` are added to those of its parent."""
-    entry = _frozen(entry)
-    if "reported" in entry:
-        entry["reported"] = Reported(**{"source": source, **entry["reported"]})
-    if "parameters" in entry:
-        entry["parameters"] = Parameters(*entry["parameters"])
-    if "schedule" in entry:
-        kind = Steps if "rates" in entry["schedule"] else Polynomial
-        entry["schedule"] = kind(**entry["schedule"])
+    schedule = entry.get("schedule")
+    polynomial = isinstance(schedule, dict) and "rates" not in schedule
+    typed = settings.typed(_frozen(entry), _POLYNOMIAL if polynomial else _STEPS)
+    entry = {key: getattr(typed, key) for key in entry}
+    if reported := entry.get("reported"):
+        source = reported.source or source
+        entry["reported"] = msgspec.structs.replace(reported, source=source)
     if "parent" not in entry:
         return Experiment(id=id, **entry)
     if entry["parent"] not in known:  # a parent stands before its children
-        raise settings.nearest(str(entry["parent"]), known, "parent")
+        raise settings.nearest(entry["parent"], known, "parent")
     parent = known[entry["parent"]]
     changed = {**entry.pop("arguments", {})}
     changes = (*changed, *(k for k in entry if k not in _WORDS))
@@ -215,7 +269,7 @@ def _read() -> dict[str, Experiment]:
         for id, entry in entries.items():
             try:
                 known[id] = _experiment(id, entry, source, known)
-            except (TypeError, settings.CourseError) as error:  # a wrong key is a TypeError
+            except (TypeError, settings.CourseError) as error:  # a missing field is a TypeError
                 raise settings.CourseError(f"{family}.toml, {id}: {error}") from error
     return known
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from course_lib.figures import palette
 from course_lib.settings import CourseError, nearest
 
 KIT = Path(__file__).with_name("kit.js")
@@ -27,7 +28,7 @@ class Explorer(anywidget.AnyWidget):
     unknown or not as its trait says.
     """
 
-    _css = KIT.with_suffix(".css").read_text(encoding="utf-8")
+    _css = palette.css() + KIT.with_suffix(".css").read_text(encoding="utf-8")
 
     def __init__(self, **settings):
         name, known = type(self).__name__, self._state()

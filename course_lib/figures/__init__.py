@@ -1,1 +1,23 @@
-"""What a page draws: diagrams of networks and blocks, plots of runs, in one palette."""
+"""Pictures of the book: curves, comparisons, networks and blocks, in one palette."""
+
+from course_lib.figures.blocks import block, fire
+from course_lib.figures.by_step import heat, steps
+from course_lib.figures.diagrams import difference, network
+from course_lib.figures.figure import Figure, source
+from course_lib.figures.plots import curves, forest, layers, pictures, seeds
+
+__all__ = [
+    "Figure",
+    "block",
+    "curves",
+    "difference",
+    "fire",
+    "forest",
+    "heat",
+    "layers",
+    "network",
+    "pictures",
+    "seeds",
+    "source",
+    "steps",
+]

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from course_lib import counting
+from course_lib.measure import counting
 
 
 class Split(NamedTuple):

@@ -7,12 +7,13 @@ concatenation), bypasses arcs. A box is as high as its resolution and as wide as
 
 from typing import NamedTuple
 
-from course_lib import experiments, graph
+from course_lib import experiments
 from course_lib.figures.anatomy import Stage, stages, summed_up
 from course_lib.figures.blocks import block, fire
 from course_lib.figures.figure import Figure
 from course_lib.figures.palette import GREEN, KINDS
 from course_lib.figures.svg import WIDTH, arc, arrow, box, passage, plus, svg, text
+from course_lib.models import graph
 from course_lib.settings import CourseError
 
 __all__ = ["Stage", "block", "difference", "fire", "network", "stages"]

@@ -4,7 +4,9 @@ Inline, because `currentColor` then takes the page's text colour: the same figur
 white and on black, in the book, in JupyterLab and in Colab.
 """
 
+import ast
 import html
+import importlib
 import inspect
 from dataclasses import dataclass
 
@@ -44,6 +46,17 @@ class Source:
         return self.text
 
 
-def source(function) -> Source:
-    """The code of a function as it stands in the library, so that text and code cannot part."""
-    return Source(inspect.getsource(function).rstrip())
+def source(what) -> Source:
+    """The code of a function as it stands in the library, so that text and code cannot part.
+
+    what: the function, or its name below course_lib, "models.squeezenet.fire". Its docstring is
+    left out: the page says the same in its own words.
+    """
+    if isinstance(what, str):
+        module, _, name = what.rpartition(".")
+        what = getattr(importlib.import_module(f"course_lib.{module}"), name)
+    lines = inspect.getsource(what).rstrip().splitlines()
+    first = ast.parse("\n".join(lines)).body[0].body[0]
+    if inspect.getdoc(what):
+        del lines[first.lineno - 1 : first.end_lineno]
+    return Source("\n".join(lines))

@@ -3,76 +3,12 @@
 Every function returns a `Figure`: inline SVG whose text and axes take the page's text colour.
 """
 
-import io
-import re
-
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure as Canvas  # not pyplot: nothing to close, nothing global
 
 from course_lib import records
 from course_lib.figures import palette
-from course_lib.figures.figure import Figure
-
-# Inches: type of 11 points is then more than 11 pixels high in the 350 of a telephone.
-WIDTH = 4.6
-
-# A colour that nothing else uses: it becomes `currentColor` in the finished SVG.
-_TEXT = "#010203"
-_STYLE = {
-    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and zoomed
-    "font.family": "sans-serif",
-    "font.size": 11,
-    "axes.edgecolor": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _TEXT,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-}
-
-
-def _figure(canvas: Canvas, alt: str, caption: str) -> Figure:
-    buffer = io.StringIO()
-    canvas.savefig(buffer, format="svg", transparent=True, metadata={})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_TEXT, "currentColor")
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # ids must not repeat between figures of a page
-    size = re.search(r' width="([\d.]+)pt" height="[\d.]+pt"', svg)
-    # As wide as drawn where there is room, else as wide as the page; 1 pt is 4/3 px.
-    fluid = f' style="width:100%;height:auto;max-width:{float(size[1]) * 4 / 3:.0f}px"'
-    return Figure(svg.replace(size[0], fluid, 1), alt, caption)
-
-
-def _canvas(width=WIDTH, height=3.2, rows=1, columns=1, **options):
-    with matplotlib.rc_context(_STYLE):
-        canvas = Canvas(figsize=(width, height), layout="constrained")
-        return canvas, canvas.subplots(rows, columns, squeeze=False, **options)
-
-
-def _end_labels(axis, labels: list[tuple[float, float, str]]):
-    """Names at the ends of their lines, (x, y, text), pushed apart where they would collide.
-
-    In the text's colour: no colour of the palette reads well on white and on black alike.
-    """
-    axis.figure.draw_without_rendering()  # only now is it known where a value lies in points
-    points = 72 / axis.figure.dpi
-    previous = -np.inf
-    for x, y, text in sorted(labels, key=lambda label: label[1]):
-        at = axis.transData.transform((x, y))[1] * points
-        previous = max(at, previous + 13)
-        axis.annotate(
-            text,
-            (x, y),
-            xytext=(8, previous - at),
-            textcoords="offset points",
-            va="center",
-            annotation_clip=False,
-        )
+from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, end_labels
 
 
 def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", lines=()):
@@ -85,8 +21,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
     lines: heights of dotted lines, a reported figure, say; the caption names them.
     """
     which = (curve,) if isinstance(curve, str) else curve
-    with matplotlib.rc_context(_STYLE):
-        canvas, axes = _canvas()
+    with matplotlib.rc_context(STYLE):
+        drawn, axes = canvas()
         axis = axes[0, 0]
         ends = []
         styles = palette.styles(histories)
@@ -100,18 +36,21 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
                 values = np.array([r[key] for r in runs]) * (100 if "accuracy" in key else 1)
                 epochs = np.arange(1, values.shape[1] + 1)
                 style = "--" if k == 0 and len(which) > 1 else "-"
-                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4)
+                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4,
+                          clip_on=False)  # fmt: skip
                 if len(runs) > 1:
                     axis.fill_between(
                         epochs, values.min(0), values.max(0), color=colour, alpha=0.25, lw=0
                     )
             ends.append((epochs[-1], values.mean(0)[-1], name))
         for height in lines:
-            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+            axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set(xlabel="epoch", ylabel=label)
+        # Names stand clear of lines.
+        axis.set_xlim(right=max((x for x, _, _ in ends), default=None))
         axis.xaxis.get_major_locator().set_params(integer=True)
-        _end_labels(axis, ends)
-        return _figure(canvas, alt, caption)
+        end_labels(axis, ends)
+        return as_figure(drawn, alt, caption)
 
 
 def layers(series: dict, names, *, label, alt, caption="", lines=()):
@@ -120,8 +59,8 @@ def layers(series: dict, names, *, label, alt, caption="", lines=()):
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
     names: of the layers. lines: heights of dotted lines; the caption names them.
     """
-    with matplotlib.rc_context(_STYLE):
-        canvas, axes = _canvas(height=3.6)
+    with matplotlib.rc_context(STYLE):
+        drawn, axes = canvas(height=3.6)
         axis = axes[0, 0]
         axis.set_yscale("log")
         ends = []
@@ -131,15 +70,16 @@ def layers(series: dict, names, *, label, alt, caption="", lines=()):
             colour, mark = styles[name]
             rows = np.atleast_2d(np.asarray(rows, dtype=float))
             middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
-            axis.plot(at, middle, color=colour, marker=mark, markersize=4.5)
+            axis.plot(at, middle, color=colour, marker=mark, markersize=4.5, clip_on=False)
             axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
             ends.append((at[-1], middle[-1], name))
         for height in lines:
-            axis.axhline(height, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+            axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
         axis.set_xticks(at, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set(ylabel=label)
-        _end_labels(axis, ends)
-        return _figure(canvas, alt, caption)
+        axis.set_xlim(right=at[-1])  # names stand beyond
+        end_labels(axis, ends)
+        return as_figure(drawn, alt, caption)
 
 
 def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt="", caption=""):
@@ -154,10 +94,10 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
     histories = {name: runs for name, runs in histories.items() if runs}
     styles, told = palette.styles(histories), []
     scale = 100 if "accuracy" in curve else 1
-    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 10}):
+    with matplotlib.rc_context({**STYLE, "axes.titlesize": 10}):
         columns = 1 if len(histories) == 1 else 2
         rows = max(-(-len(histories) // columns), 1)
-        canvas, axes = _canvas(height=2.0 * rows + 0.3, rows=rows, columns=columns,
+        drawn, axes = canvas(height=2.0 * rows + 0.3, rows=rows, columns=columns,
                                sharex=True, sharey=True)  # fmt: skip
         for axis in axes.flat[len(histories) :]:
             axis.set_visible(False)
@@ -169,7 +109,7 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
                 epochs = np.arange(1, len(v) + 1)
                 axis.plot(epochs, v, color=styles[name].colour, lw=1.4, alpha=0.85)
                 axis.plot(epochs[-1], v[-1], styles[name].mark, color=styles[name].colour, ms=5)
-            axis.axhline(above, color=_TEXT, linestyle=":", linewidth=1, zorder=0)
+            axis.axhline(above, color=TEXT, linestyle=":", linewidth=1, zorder=0)
             axis.set_title(f"{name}\n{ever} of {len(runs)} ever, {ended} at the end", loc="left")
             axis.xaxis.get_major_locator().set_params(integer=True)
             unit = " %" if scale == 100 else ""
@@ -181,7 +121,7 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
             axis.set_xlabel("epoch")
         told += [f"{name}: not recorded yet" for name in missing]
         counts = "; ".join(told) + "."
-        return _figure(canvas, alt or f"Every seed a line. {counts}", caption or counts)
+        return as_figure(drawn, alt or f"Every seed a line. {counts}", caption or counts)
 
 
 def forest(pairs, profile=None, *, alt="", caption=""):
@@ -194,14 +134,14 @@ def forest(pairs, profile=None, *, alt="", caption=""):
     found = [records.comparison(a, b, profile) for a, b in pairs]
     shown = [c for c in found if c.first and c.second]
     missing = [" against ".join(c.names) for c in found if c not in shown]
-    with matplotlib.rc_context(_STYLE):
-        canvas, axes = _canvas(height=0.62 * max(len(shown), 1) + 0.8)
+    with matplotlib.rc_context(STYLE):
+        drawn, axes = canvas(height=0.62 * max(len(shown), 1) + 0.8)
         axis = axes[0, 0]
         for row, c in enumerate(reversed(shown)):
             decided = c.verdict in ("better", "worse")
             colour = palette.colour(c.names[0]) if decided else palette.GREY
             middle = np.mean(c.second)
-            axis.plot([0, 0], [row - 0.36, row + 0.26], color=_TEXT, linewidth=1, zorder=0)
+            axis.plot([0, 0], [row - 0.36, row + 0.22], color=TEXT, linewidth=1, zorder=0)
             axis.plot(c.first - middle, [row + 0.1] * len(c.first), "o", color=colour, ms=5)
             axis.plot(c.second - middle, [row - 0.18] * len(c.second), "o", color=colour,
                       ms=5, fillstyle="none")  # fmt: skip
@@ -224,7 +164,9 @@ def forest(pairs, profile=None, *, alt="", caption=""):
         )
         said += f" Not recorded yet: {'; '.join(missing)}." if missing else ""
         sentences = " ".join(records.compare(a, b, profile) for a, b in pairs)
-        return _figure(canvas, alt or f"Differences of test accuracy. {sentences}", caption or said)
+        return as_figure(
+            drawn, alt or f"Differences of test accuracy. {sentences}", caption or said
+        )
 
 
 def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
@@ -233,8 +175,8 @@ def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
     note: a line above the grid, "drawn by code, not photographs", say.
     """
     rows = -(-len(images) // columns)
-    with matplotlib.rc_context({**_STYLE, "axes.titlesize": 9}):
-        canvas, axes = _canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
+    with matplotlib.rc_context({**STYLE, "axes.titlesize": 9}):
+        drawn, axes = canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
                                columns=columns)  # fmt: skip
         for axis in axes.flat:
             axis.axis("off")
@@ -243,5 +185,5 @@ def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
             if titles:
                 axis.set_title(titles[k])
         if note:
-            canvas.suptitle(note, fontsize=10)
-        return _figure(canvas, alt, caption)
+            drawn.suptitle(note, fontsize=10)
+        return as_figure(drawn, alt, caption)

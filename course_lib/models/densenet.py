@@ -4,8 +4,9 @@ The network of the article Tensorflow2.x DenseNet (S3): DenseNet-BC but for a bo
 wide as the growth (the paper: four times) and a transition after the last block too.
 """
 
-from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.backend import layers
+from course_lib.models import parts
+from course_lib.models.normalization import BatchNormalization
 
 
 def bn_relu_conv(x, filters, kernel, *, name):
@@ -52,7 +53,7 @@ def densenet(
         than the first.
     stem: filters of the first convolution.
     """
-    inputs = keras.Input(input_shape, name="images")
+    inputs = parts.images(input_shape)
     x = layers.Conv2D(stem, 3, padding="same", name="conv1")(inputs)
     x = layers.ReLU(name="conv1_relu")(x)
     x = BatchNormalization(name="conv1_bn")(x)
@@ -62,7 +63,4 @@ def densenet(
         x = transition(x, conv=bn_relu_conv, name=f"transition{b}")
     x = BatchNormalization(epsilon=1.001e-5, name="final_bn")(x)
     x = layers.ReLU(name="final_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="gap")(x)
-    x = layers.Dense(classes, name="logits")(x)
-    outputs = layers.Softmax(name="classes", dtype="float32")(x)  # under mixed precision too
-    return keras.Model(inputs, outputs, name="densenet")
+    return parts.classifier(inputs, x, classes, name="densenet")

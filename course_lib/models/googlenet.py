@@ -8,8 +8,10 @@ Inception is Szegedy et al. 2014 (arXiv 1409.4842); MiniGoogLeNet is Zhang et al
 from functools import partial
 
 from course_lib import settings
-from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.backend import layers
+from course_lib.models import parts
+from course_lib.models.normalization import BatchNormalization
+from course_lib.models.parts import scaled
 
 ORDERS = ("bn-relu", "relu-bn")  # what follows a convolution; "relu" stands for the activation
 ACTIVATIONS = {"relu": layers.ReLU, "elu": layers.ELU}
@@ -34,14 +36,12 @@ INCEPTIONS = {
 }
 
 
-def conv_module(x, filters, kernel, *, strides=1, padding="same", name, order, activation, l2):
+def conv_module(x, filters, kernel, *, name, order, activation, **options):
     """Convolution, batch normalisation and activation, the last two in the order of `order`.
 
-    x: (batch, height, width, channels). Returns (batch, new height, new width, filters): with
-    padding same height / strides, rounded up.
+    Shapes and `options` (strides, padding, l2) are those of `parts.convolution`.
     """
-    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding,
-                      kernel_regularizer=_l2(l2), name=name)(x)  # fmt: skip
+    x = parts.convolution(x, filters, kernel, name=name, **options)
     then = [
         BatchNormalization(name=f"{name}_bn"),
         ACTIVATIONS[activation](name=f"{name}_{activation}"),
@@ -102,14 +102,15 @@ def minigooglenet(*, block=mini_inception, width=1.0, order="bn-relu", activatio
     dropout: rate of the dropout before the dense layer; 0 for none.
     """
     conv = _conv(order, activation, l2)
-    inputs = keras.Input(input_shape, name="images")
-    x = conv(inputs, _scaled(96, width), 3, name="conv1")
+    inputs = parts.images(input_shape)
+    x = conv(inputs, scaled(96, width), 3, name="conv1")
     for name, filters in MINI.items():
         if name.startswith("down"):
-            x = downsample(x, _scaled(filters, width), conv=conv, name=name)
+            x = downsample(x, scaled(filters, width), conv=conv, name=name)
         else:
-            x = block(x, *(_scaled(f, width) for f in filters), conv=conv, name=name)
-    return _model(inputs, x, classes, dropout, l2, "minigooglenet")
+            x = block(x, *(scaled(f, width) for f in filters), conv=conv, name=name)
+    # On 32x32 pixels its global pooling is S5's average-pool of 7.
+    return parts.classifier(inputs, x, classes, dropout=dropout, l2=l2, name="minigooglenet")
 
 
 def deepergooglenet(*, block=inception, deep=True, width=1.0, order="bn-relu", activation="relu",
@@ -127,16 +128,17 @@ def deepergooglenet(*, block=inception, deep=True, width=1.0, order="bn-relu", a
     def pooled(x, number):
         return layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{number}")(x)
 
-    inputs = keras.Input(input_shape, name="images")
-    x = pooled(conv(inputs, _scaled(64, width), 5, name="conv1"), 1)
-    x = conv(x, _scaled(64, width), 1, name="conv2_reduce")
-    x = pooled(conv(x, _scaled(192, width), 3, name="conv2"), 2)
+    inputs = parts.images(input_shape)
+    x = pooled(conv(inputs, scaled(64, width), 5, name="conv1"), 1)
+    x = conv(x, scaled(64, width), 1, name="conv2_reduce")
+    x = pooled(conv(x, scaled(192, width), 3, name="conv2"), 2)
     for stage in (3, 4):
         for name, filters in INCEPTIONS.items():
             if name.startswith(f"i{stage}") and (deep or stage == 3):
-                x = block(x, *(_scaled(f, width) for f in filters), conv=conv, name=name)
+                x = block(x, *(scaled(f, width) for f in filters), conv=conv, name=name)
         x = pooled(x, stage)
-    return _model(inputs, x, classes, dropout, l2, "deepergooglenet")
+    # On 64x64 pixels its global pooling is S5's average-pool of 4.
+    return parts.classifier(inputs, x, classes, dropout=dropout, l2=l2, name="deepergooglenet")
 
 
 def _conv(order, activation, l2):
@@ -145,21 +147,3 @@ def _conv(order, activation, l2):
     if activation not in ACTIVATIONS:
         raise settings.nearest(str(activation), ACTIVATIONS, "activation")
     return partial(conv_module, order=order, activation=activation, l2=l2)
-
-
-def _l2(strength):
-    return keras.regularizers.L2(strength) if strength else None
-
-
-def _scaled(filters: int, factor: float) -> int:
-    return max(1, round(filters * factor))
-
-
-def _model(inputs, x, classes, dropout, l2, name):
-    # On 32x32 (MiniGoogLeNet) and 64x64 pixels this is S5's average-pool of 7 and of 4.
-    x = layers.GlobalAveragePooling2D(name="gap")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    x = layers.Dense(classes, kernel_regularizer=_l2(l2), name="logits")(x)
-    outputs = layers.Softmax(name="classes", dtype="float32")(x)  # under mixed precision too
-    return keras.Model(inputs, outputs, name=name)

@@ -9,15 +9,9 @@ are a quarter as wide inside as outside; S4's are so in the first stage, and hal
 from functools import partial
 
 from course_lib import settings
-from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
-
-
-def convolution(x, filters, kernel, *, strides=1, name, initializer, l2):
-    """Convolution with bias, padding same: (batch, height / strides, width / strides, filters)."""
-    decay = keras.regularizers.L2(l2) if l2 else None
-    return layers.Conv2D(filters, kernel, strides=strides, padding="same", name=name,
-                         kernel_initializer=initializer, kernel_regularizer=decay)(x)  # fmt: skip
+from course_lib.backend import layers
+from course_lib.models import parts
+from course_lib.models.normalization import BatchNormalization
 
 
 def bn_relu(x, *, name):
@@ -73,8 +67,8 @@ def resnet_v1(*, depth=20, block=basic, residual=True, width=16, initializer="he
     initializer: of all kernels, the dense layer's too.
     l2: weight decay on the convolutions' kernels, not on biases and not on the dense layer.
     """
-    conv = partial(convolution, initializer=initializer, l2=l2)
-    inputs = keras.Input(input_shape, name="images")
+    conv = partial(parts.convolution, initializer=initializer, l2=l2)
+    inputs = parts.images(input_shape)
     x = bn_relu(conv(inputs, width, 3, name="conv1"), name="conv1")
     for stage in range(3):
         for k in range(_blocks(depth, 6)):
@@ -82,7 +76,7 @@ def resnet_v1(*, depth=20, block=basic, residual=True, width=16, initializer="he
             shortcut = "none" if not residual else "projection" if strides == 2 else "identity"
             x = block(x, width * 2**stage, conv=conv, name=f"stage{stage + 1}block{k + 1}",
                       strides=strides, shortcut=shortcut)  # fmt: skip
-    return _model(inputs, x, classes, initializer, "resnet_v1")
+    return parts.classifier(inputs, x, classes, initializer=initializer, name="resnet_v1")
 
 
 def resnet_v2(*, depth=20, block=bottleneck, residual=True, width=16, initializer="he_normal",
@@ -96,8 +90,8 @@ def resnet_v2(*, depth=20, block=bottleneck, residual=True, width=16, initialize
         their blocks and 4, 8 and 16 times as many outside.
     residual, initializer, l2: as in `resnet_v1`.
     """
-    conv = partial(convolution, initializer=initializer, l2=l2)
-    inputs = keras.Input(input_shape, name="images")
+    conv = partial(parts.convolution, initializer=initializer, l2=l2)
+    inputs = parts.images(input_shape)
     x = bn_relu(conv(inputs, width, 3, name="conv1"), name="conv1")
     for stage, (inner, outer) in enumerate(((1, 4), (4, 8), (8, 16))):
         for k in range(_blocks(depth, 9)):
@@ -107,7 +101,8 @@ def resnet_v2(*, depth=20, block=bottleneck, residual=True, width=16, initialize
             x = block(x, width * inner, width * outer, conv=conv,
                       name=f"stage{stage + 1}block{k + 1}", strides=strides, shortcut=shortcut,
                       activate=bool(stage or k))  # fmt: skip
-    return _model(inputs, bn_relu(x, name="final"), classes, initializer, "resnet_v2")
+    x = bn_relu(x, name="final")
+    return parts.classifier(inputs, x, classes, initializer=initializer, name="resnet_v2")
 
 
 def _blocks(depth, step: int) -> int:
@@ -117,10 +112,3 @@ def _blocks(depth, step: int) -> int:
         return n
     fit = " or ".join(str(step * m + 2) for m in (n, n + 1) if m >= 1) or step + 2
     raise settings.CourseError(f"depth must be {step}n + 2, which {depth} is not; take {fit}")
-
-
-def _model(inputs, x, classes, initializer, name):
-    x = layers.GlobalAveragePooling2D(name="gap")(x)
-    x = layers.Dense(classes, kernel_initializer=initializer, name="logits")(x)
-    outputs = layers.Softmax(name="classes", dtype="float32")(x)  # under mixed precision too
-    return keras.Model(inputs, outputs, name=name)

@@ -9,7 +9,9 @@ from functools import partial
 
 from course_lib import settings
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models import parts
+from course_lib.models.normalization import BatchNormalization
+from course_lib.models.parts import scaled
 
 # (squeeze, expand) of fire2 to fire9 (paper, table 1).
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -24,17 +26,12 @@ BYPASSES["complex"] = BYPASSES["simple"] | dict.fromkeys((2, 4, 6, 8), "convolut
 IMAGENET = {"1.0": (96, 7, (1, 4, 8)), "1.1": (64, 3, (1, 3, 5))}
 
 
-def conv_relu(
-    x, filters, kernel, *, strides=1, padding="same", name, initializer, l2=0, bn=False, relu=True
-):
+def conv_relu(x, filters, kernel, *, name, bn=False, relu=True, **options):
     """Convolution, then batch normalisation if `bn`, then ReLU if `relu`.
 
-    x: (batch, height, width, channels). Returns (batch, height / strides, width / strides,
-    filters), rounded up with padding same.
+    Shapes and `options` (strides, padding, initializer, l2) are those of `parts.convolution`.
     """
-    decay = keras.regularizers.L2(l2) if l2 else None
-    x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, name=name,
-                      kernel_initializer=initializer, kernel_regularizer=decay)(x)  # fmt: skip
+    x = parts.convolution(x, filters, kernel, name=name, **options)
     if bn:
         x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x
@@ -92,13 +89,13 @@ def squeezenet(
         name = f"pool{number}"
         return layers.MaxPooling2D(3, strides=strides[number], padding="same", name=name)(x)
 
-    inputs = x = keras.Input(input_shape, name="images")
-    x = conv(x, _scaled(96, width), 3, strides=stride, name="conv1")
+    inputs = x = parts.images(input_shape)
+    x = conv(x, scaled(96, width), 3, strides=stride, name="conv1")
     x = pool(x, 1)
     for number, (squeeze, expand) in enumerate(FIRES, start=2):
         name, before = f"fire{number}", x
-        expand = _scaled(expand, width)
-        squeeze = _scaled(*((2 * expand, squeeze_ratio) if squeeze_ratio else (squeeze, width)))
+        expand = scaled(expand, width)
+        squeeze = scaled(*((2 * expand, squeeze_ratio) if squeeze_ratio else (squeeze, width)))
         x = block(x, squeeze, expand, conv=conv, name=name)
         if kind := BYPASSES[bypass].get(number):
             if kind == "convolution":
@@ -109,11 +106,7 @@ def squeezenet(
         x = layers.Dropout(dropout, name="dropout")(x)
     if conv10:
         x = conv(x, classes, 1, name="conv10", relu=head_relu)
-    x = layers.GlobalAveragePooling2D(name="gap")(x)
-    x = layers.Dense(classes, name="logits")(x)
-    # In float32 under mixed precision too: the loss takes the logarithm of small probabilities.
-    outputs = layers.Softmax(name="classes", dtype="float32")(x)
-    return keras.Model(inputs, outputs, name="squeezenet")
+    return parts.classifier(inputs, x, classes, name="squeezenet")
 
 
 def squeezenet_imagenet(*, version="1.0", classes=1000, input_shape=(224, 224, 3)):
@@ -127,7 +120,7 @@ def squeezenet_imagenet(*, version="1.0", classes=1000, input_shape=(224, 224, 3
         raise settings.nearest(str(version), IMAGENET, "version of SqueezeNet")
     filters, kernel, pools = IMAGENET[version]
     conv = partial(conv_relu, initializer="he_uniform")
-    inputs = x = keras.Input(input_shape, name="images")
+    inputs = x = parts.images(input_shape)
     x = conv(x, filters, kernel, strides=2, padding="valid", name="conv1")
     x = _pool_ceil(x, "pool1")
     for number, (squeeze, expand) in enumerate(FIRES, start=2):
@@ -137,8 +130,7 @@ def squeezenet_imagenet(*, version="1.0", classes=1000, input_shape=(224, 224, 3
     x = layers.Dropout(0.5, name="dropout")(x)
     x = conv(x, classes, 1, name="conv10", initializer=keras.initializers.RandomNormal(0, 0.01))
     x = layers.GlobalAveragePooling2D(name="logits")(x)
-    outputs = layers.Softmax(name="classes", dtype="float32")(x)
-    return keras.Model(inputs, outputs, name=f"squeezenet-{version}")
+    return parts.probabilities(inputs, x, name=f"squeezenet-{version}")
 
 
 def _pool_ceil(x, name):
@@ -151,7 +143,3 @@ def _pool_ceil(x, name):
     if any(after for _, after in beyond):
         x = layers.ZeroPadding2D(beyond, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, strides=2, name=name)(x)
-
-
-def _scaled(filters: int, factor: float) -> int:
-    return max(1, round(filters * factor))

@@ -20,23 +20,17 @@ from course_lib.records.results import (
 )
 from course_lib.records.schema import (
     CURVES,
-    FIELDS,
-    PRECISIONS,
     SCHEMA,
     UNKNOWN,
     VALIDATION,
-    configuration,
-    digest,
+    Record,
     outcome,
-    path,
-    path_of,
 )
 from course_lib.records.store import read, write
 
 __all__ = [
     "CURVES",
-    "FIELDS",
-    "PRECISIONS",
+    "Record",
     "SCHEMA",
     "UNKNOWN",
     "VALIDATION",
@@ -44,14 +38,10 @@ __all__ = [
     "Comparison",
     "compare",
     "comparison",
-    "configuration",
-    "digest",
     "expected_seconds",
     "guessed_seconds",
     "load",
     "outcome",
-    "path",
-    "path_of",
     "percent",
     "provenance",
     "read",

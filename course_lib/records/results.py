@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from course_lib import experiments, settings
-from course_lib.records.schema import configuration, path
+from course_lib.experiments import runs
 from course_lib.records.store import read
 from course_lib.settings import CourseError
 
@@ -26,26 +26,26 @@ def load(id, profile: str | None = None, folder: Path | None = None) -> list[dic
     id = experiments.get(getattr(id, "id", id)).id
     found = []
     for name in [profile] if profile else settings.RECORDED:
-        files = path(id, name, 0, folder).parent.glob(f"{name}-seed*.json")
+        files = runs.named(id, name, 0).file(folder).parent.glob(f"{name}-seed*.json")
         files = [f for f in files if f.stem.removeprefix(f"{name}-seed").isdigit()]
         if len(files) > len(found):
             found = files
     return sorted((read(f) for f in found), key=lambda r: r["seed"])
 
 
-def expected_seconds(experiment, profile) -> tuple[float, bool]:
+def expected_seconds(run: runs.Run) -> tuple[float, bool]:
     """How long a run will take, and whether a record says so: the last one of that profile."""
     with contextlib.suppress(CourseError, IndexError):
-        return sum(load(experiment, profile.name)[-1]["seconds_per_epoch"]), True
-    return guessed_seconds(experiment, profile), False
+        return sum(load(run.experiment, run.profile.name)[-1]["seconds_per_epoch"]), True
+    return guessed_seconds(run), False
 
 
-def guessed_seconds(experiment, profile) -> float:
+def guessed_seconds(run: runs.Run) -> float:
     """How long a run might take, by the work of its network."""
-    config = configuration(experiment, profile)
+    config, experiment = run.configuration(), run.experiment
     classes, images = CLASSES_AND_IMAGES.get(config["data"], (1, 0))  # what is drawn has a budget
     images = config["images"] or (experiment.first_classes or classes) * images
-    return 3 * experiment.macs * images * config["epochs"] / GUESS[profile.precisions[0]]
+    return 3 * experiment.macs * images * config["epochs"] / GUESS[run.profile.precisions[0]]
 
 
 def percent(records: list[dict], which: str = "final") -> list[float]:

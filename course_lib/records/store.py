@@ -3,18 +3,18 @@
 import json
 from pathlib import Path
 
-from course_lib import settings
+from course_lib import files
+from course_lib.experiments import runs
 from course_lib.records.check import check
-from course_lib.records.schema import path_of
 from course_lib.settings import CourseError
 
 
 def write(record: dict, folder: Path | None = None) -> Path:
     """Check a record and write it below `folder`, by default among the published ones."""
     check(record, "this run's record")
-    target = path_of(record, folder)
+    target = runs.of(record).file(folder)
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with settings.whole_file(target) as part:
+    with files.whole_file(target) as part:
         part.write_text(text, encoding="utf-8")
     return target
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from course_lib import evaluation
+from course_lib.measure import evaluation
 
 IMAGES, CLASSES, ROUNDS, WANTED = 10_000, 200, 20, 50
 

@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from course_lib import settings
+from course_lib import files, settings
 from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
 
 try:
@@ -161,7 +161,7 @@ def empty_cache(path: Path, reader: hdf5.Images) -> None:
 def main():
     print(f"h5py {h5py.__version__}, {os.cpu_count()} cores; images/s: before | now, ratio")
     # Not in /tmp, which may itself be memory.
-    with tempfile.TemporaryDirectory(dir=settings.writable(settings.runs_dir())) as scratch:
+    with tempfile.TemporaryDirectory(dir=files.writable(settings.runs_dir())) as scratch:
         conversion(Path(scratch))
         reading(Path(scratch) / "uint8.hdf5")
 

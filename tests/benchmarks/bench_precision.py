@@ -4,7 +4,7 @@
 
 Every process has one thread. All processes of a network are started together and then work in
 turn, one alone and two side by side, so that a shared machine slows them alike; shown are medians.
-Ours run through `training.run`, augmentation and callbacks included; PyTorch in a plain loop over
+Ours run through `experiment.run`, augmentation and callbacks included; PyTorch in a plain loop over
 prepared tensors in channels-last layout, under autocast. Wanted, of two processes side by side: as
 many images as PyTorch's, in the geometric mean of the networks. `make test-backends` installs it.
 
@@ -63,7 +63,6 @@ class Turns:
 
 
 def train_ours(experiment, precision: str) -> None:
-    from course_lib import training
     from course_lib.datasets import synthetic
 
     turns = Turns(experiment.batch)
@@ -75,8 +74,8 @@ def train_ours(experiment, precision: str) -> None:
     data = synthetic.load(images=1280, test_images=100)
     many = np.tile(np.arange(1280), 100)  # enough that no epoch ends meanwhile
     data = dataclasses.replace(data, x_train=data.x_train[many], y_train=data.y_train[many])
-    training.run(
-        experiment, profile="quick", data=data, images=len(many), epochs=1, precision=precision,
+    experiment.run(
+        profile="quick", data=data, images=len(many), epochs=1, precision=precision,
         callbacks=[Stop()],
     )  # fmt: skip
 

@@ -10,8 +10,9 @@ does not depend on what they show.
 import statistics
 import time
 
-from course_lib import datasets, experiments, feeding, training
+from course_lib import datasets, experiments
 from course_lib.backend import seed_everything
+from course_lib.engine import feeding, training
 
 IDS = ("resnet-v1/20", "squeezenet/bn")  # batches of 32 and of 64
 STEPS, WARM_UP, WANTED = 100, 20, 0.03

@@ -1,4 +1,4 @@
-"""Images per second in training on the CPU: ResNet-20 through `training.run` against PyTorch.
+"""Images per second in training on the CPU: ResNet-20 through `experiment.run` against PyTorch.
 
     python tests/benchmarks/bench_training.py
 
@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from course_lib import experiments, training
+from course_lib import experiments
 from course_lib.backend import keras
 from course_lib.datasets import synthetic
 
@@ -86,8 +86,7 @@ def main() -> None:
     own = sum(p.numel() for p in resnet20().parameters())
     assert own == experiment.parameters.trainable, "not the same network"
     turns = Turns()
-    training.run(
-        experiment,
+    experiment.run(
         profile="quick",
         data=synthetic.load(images=BATCH * STEPS, test_images=100),
         epochs=EPOCHS,

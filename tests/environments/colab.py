@@ -140,7 +140,7 @@ def first_cells(chapter: Path) -> list[str]:
     for cell in nbformat.read(chapter, as_version=4).cells[1:]:
         if cell.cell_type == "code" and "skip-execution" not in cell.metadata.get("tags", []):
             sources.append(cell.source)
-            if "training.run(" in cell.source:
+            if "tiny.run(" in cell.source:
                 break
     return sources
 

@@ -112,6 +112,60 @@ def test_page_fits_a_phone(visit, server, name, scheme):
     assert wide <= room, f"the page is {wide} px wide on a screen of {room}"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_is_wider_than_its_column_says_so(visit, server, name, width):
+    """Code wraps; a table that scrolls has a shadow at the edge behind which it goes on."""
+    page = visit(f"{server}/{name}", width=width).page
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("article pre, article .output, article figure," +
+                " article .pst-scrollable-table-container")]
+            .filter((e) => e.scrollWidth > e.clientWidth + 1)
+            .filter((e) => !getComputedStyle(e).backgroundAttachment.includes("local"))
+            .map((e) => `${e.tagName} ${e.scrollWidth} in ${e.clientWidth}: ${e.innerText}`)"""
+    )
+    assert not cut
+
+
+def test_the_keyboard_finds_its_way(visit, server, chapter):
+    """Every stop has a ring, "On this page" comes before the page, and each toggle has its name."""
+    page = visit(f"{server}/book/{chapter}.html", fresh=True).page
+    stops = []
+    for _ in range(400):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """() => { const e = document.activeElement, style = getComputedStyle(e); return {
+                at: ["#pst-page-toc-nav", ".bd-header-article", "article", "footer", "body"]
+                    .find((place) => e.closest(place)) ?? "",
+                name: e.outerHTML.slice(0, 80), copies: e.matches(".copybtn"),
+                ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 }; }"""
+        )
+        if stop["at"] == "footer" or (stops and stop["name"] == stops[0]["name"]):
+            break
+        stops.append(stop)
+    places = [stop["at"] for stop in stops]
+    assert places.index("#pst-page-toc-nav") < places.index(".bd-header-article")
+    assert places.index(".bd-header-article") < places.index("article")
+    assert not [stop["name"] for stop in stops if stop["copies"]]
+    assert not [stop["name"] for stop in stops if not stop["ring"]]
+    toggles = page.locator("details.hide > summary")
+    names = toggles.all_inner_texts()
+    assert len(set(names)) == len(names), "toggles of one name: begin each cell with a comment"
+    assert not page.locator("summary[aria-label]").count(), "a name that is not what one sees"
+    assert not page.locator(".cell_output .copybtn").count()
+
+
+def test_a_block_of_the_cover_says_its_question(visit, server):
+    page = visit(f"{server}/index.html", fresh=True).page
+    shown = page.locator(".cover p > span:visible")
+    blocks = page.locator(".cover g").all()
+    assert len(blocks) > 4
+    for block in blocks:
+        for reach in (block.focus, block.hover):
+            reach()
+            assert shown.all_inner_texts() == [block.get_attribute("aria-label")]
+        page.mouse.move(0, 0)
+
+
 def test_pictures_have_a_text(visit, server, name):
     """A picture's alt text says what it shows; its file name does not."""
     page = visit(f"{server}/{name}").page

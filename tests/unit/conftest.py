@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 
 from course_lib import experiments, processor, records, settings
+from course_lib.experiments import runs
 
 # As the command `run` does: one thread, so that a run in this process and one in another agree bit
 # for bit. TensorFlow reads it when it first computes.
@@ -76,7 +77,7 @@ def make_record():
 
     def make(id="squeezenet/bn", profile="quick", seed=0, last=0.5, restarts=()) -> dict:
         experiment = experiments.get(id)
-        config = records.configuration(experiment, settings.profile(profile))
+        config = runs.named(experiment, profile, 0).configuration()
         epochs = config["epochs"]
         accuracy = [0.1] * (epochs - 1) + [last]
         accuracy[1] = max(accuracy[1], last + 0.01) if epochs > 2 else accuracy[1]
@@ -104,7 +105,7 @@ def make_record():
             "profile": profile,
             "seed": seed,
             "config": config,
-            "config_hash": records.digest(config),
+            "config_hash": runs.digest(config),
             "network": "00",
             "data": {
                 "name": config["data"],

@@ -213,14 +213,6 @@ def test_the_copy_at_hugging_face_becomes_the_official_batches(server, data_dir)
     assert len(server.asked) == 2
 
 
-def test_an_order_that_is_not_by_batches_is_kept(server):
-    mixed = rows([3, 2, 1, 4, 0])[::-1]
-    server.content[TRAIN] = pickle.dumps(mixed)
-    data = cifar10.load()
-    assert data.y_train.tolist() == [row["label"] for row in mixed]
-    assert data.content == cifar10.CONTENT
-
-
 def test_the_test_set_of_an_interrupted_download_is_all_that_is_fetched(server, data_dir):
     test = server.content.pop(TEST)
     with pytest.raises(CourseError, match=f"{TEST}: the server answers 404"):
@@ -261,13 +253,6 @@ def test_toronto_takes_over_where_hugging_face_has_something_else(
     assert files(data_dir) == [cifar10.FOLDER, "cifar-10-python.tar.gz"]
 
 
-def test_of_another_copy_nothing_is_kept(server, data_dir):
-    server.content[TRAIN] = pickle.dumps(rows([3, 2, 1, 4, 4]))
-    with pytest.raises(CourseError, match=f"{server.url}/datasets/.* does not hold the .*; take"):
-        cifar10.prepare("huggingface")
-    assert files(data_dir) == []
-
-
 def test_without_pyarrow_nothing_is_asked_of_hugging_face(server, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     monkeypatch.setattr(huggingface, "needed", NEEDED)
@@ -285,13 +270,6 @@ def test_toronto_takes_over_where_hugging_face_is_slow(server, slow, data_dir, c
     assert files(data_dir) == [cifar10.FOLDER, "cifar-10-python.tar.gz"]
 
 
-def test_a_silent_server_is_given_up_in_time(server, slow):
-    server.pace[TRAIN] = 0
-    begun = time.monotonic()
-    assert is_cifar10(cifar10.load())
-    assert time.monotonic() - begun < 4
-
-
 def test_a_slow_server_has_time_where_no_other_is_left(server, slow, data_dir, capsys):
     slow(TRAIN)
     server.content[ARCHIVE] = 503
@@ -301,14 +279,6 @@ def test_a_slow_server_has_time_where_no_other_is_left(server, slow, data_dir, c
     continued = [start for path, start in server.asked if path == TRAIN]
     assert paths(server) == [TRAIN, ARCHIVE, TRAIN, TEST] and continued[1] >= 40_000
     assert files(data_dir) == [cifar10.FOLDER]
-
-
-def test_where_nobody_has_it_the_error_says_what_to_put_where(server, data_dir):
-    server.content = {}
-    with pytest.raises(CourseError) as error:
-        cifar10.load()
-    assert f"put the file cifar-10-python.tar.gz with SHA-256 {cifar10.SHA256}" in str(error.value)
-    assert files(data_dir) == []
 
 
 @pytest.mark.parametrize("source", ["huggingface", "toronto"])

@@ -1,7 +1,7 @@
 import pytest
 
-from course_lib import counting
 from course_lib.backend import keras, layers
+from course_lib.measure import counting
 
 
 def model_of(*chain, shape=(8, 8, 3)):

@@ -50,30 +50,6 @@ def right_on_a_page(figure):
     assert not re.search(r"#(000|fff)(000|fff)?\b|\b(black|white)\b", figure.svg, re.I)
 
 
-DEEP = {"resnet-v2/1001"}  # minutes to build
-ALL = [pytest.param(id, marks=[pytest.mark.slow] * (id in DEEP)) for id in experiments.ids()]
-
-
-@pytest.mark.parametrize("id", ALL)
-def test_every_network_of_the_course_is_drawn_and_told(id, built):
-    model = built(id)
-    found = diagrams.stages(model)
-    figure = diagrams.network(model)
-    right_on_a_page(figure)
-    # Every layer stands in one stage, and every stage in the words.
-    assert sum(len(stage.layers) for stage in found) == len(model.layers)
-    said = figure.alt
-    for stage in found:
-        whole = re.match(r"(.*?)\d*$", stage.name)[1]
-        assert whole in said and "×".join(map(str, stage.shape[:-1])) in said
-        assert stage.note in said
-    drawn = said.count("; ") + 1
-    assert drawn <= 20, "what repeats is summed up"
-    kinds = {kind for stage in found for kind, _ in stage.shares}
-    assert kinds <= {*palette.KINDS, "input", "dense", "kept"}, "no box is unexplained"
-    assert ("bypass" in said) == any(type(x).__name__ == "Add" for x in model.layers)
-
-
 @pytest.mark.parametrize("version", squeezenet.IMAGENET)
 def test_squeezenet_for_imagenet_is_drawn(version):
     figure = diagrams.network(squeezenet.squeezenet_imagenet(version=version))

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from course_lib import __main__ as cli
-from course_lib import checkpoints, datasets, evaluation, experiments, records, settings, training
+from course_lib import datasets, experiments, records, settings
 from course_lib.datasets import Dataset, synthetic
+from course_lib.engine import checkpoints, training
+from course_lib.experiments import runs
+from course_lib.measure import evaluation
 from course_lib.models import squeezenet
 from course_lib.settings import CourseError
 
@@ -44,13 +47,6 @@ def test_ranks_are_those_of_a_sort_in_which_the_lower_class_goes_first(drawn):
         hits = [label in found[:rank] for found, label in zip(order, labels, strict=True)]
         assert evaluation.accuracy(scores, labels, rank) == pytest.approx(sum(hits) / len(hits))
     assert evaluation.accuracy(scores, labels) == (scores.argmax(axis=1) == labels).mean()
-
-
-def test_rank_5_counts_the_five_highest():
-    scores = np.tile(np.arange(10.0), (10, 1))
-    assert evaluation.ranks(scores, np.arange(10)).tolist() == list(range(9, -1, -1))
-    assert evaluation.accuracy(scores, np.arange(10), 5) == 0.5
-    assert evaluation.accuracy(scores, np.arange(10)) == 0.1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -167,30 +163,11 @@ def test_most_confused_are_counted_in_both_directions_and_right_answers_are_none
     assert report.confused(1) == [("cat", "dog", 40)]
 
 
-def test_report_is_printed_in_full(report):
-    assert str(report).splitlines() == [
-        f"{ID} on all 258 test images, trained on 70 (10 per class)",
-        f"  rank-1: 71.71 %   rank-5: {100 * report.rank5:.2f} %",
-        "  best classes, %: bird 100.0, truck 100.0, frog 83.3, cat 60.0, dog 25.0",
-        "  worst classes, %: ship 0.0, dog 25.0, cat 60.0, frog 83.3, truck 100.0",
-        "  most confused: cat as dog (40), dog as cat (30), frog as none (2), ship as truck (1)",
-    ]
-
-
 def test_mean_is_that_of_the_training_images(answering, data, as_it_is):
     by_name = replace(as_it_is, mean="channel")
     brighter = replace(data, x_train=data.x_train + 2, x_test=data.x_test + 2)
     found = evaluation.report(by_name, answering, brighter)
     assert found.rank1 == pytest.approx(185 / 258)
-
-
-def test_diverged_network_is_an_error_and_no_report(data, as_it_is):
-    class Diverged:
-        def predict(self, batches, verbose):
-            return np.full((len(data.x_test), 7), np.nan)
-
-    with pytest.raises(CourseError, match="diverged"):
-        evaluation.report(as_it_is, Diverged(), data)
 
 
 # --- saved runs -----------------------------------------------------------------------------------
@@ -222,8 +199,8 @@ def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
 
 def source(experiment, profile="full") -> dict[str, str]:
     """What the file of weights says of its run."""
-    config = records.configuration(experiment, settings.PROFILES[profile])
-    return {"config_hash": records.digest(config), "profile": profile}
+    config = runs.named(experiment, profile, 0).configuration()
+    return {"config_hash": runs.digest(config), "profile": profile}
 
 
 @pytest.fixture
@@ -248,15 +225,6 @@ def test_published_weights_are_of_one_run_alone(published, profile, seed):
         evaluation.saved(experiments.get(ID), profile, seed)
 
 
-def test_weights_of_a_tenth_are_found_where_there_are_no_full_ones(tiny):
-    experiment = experiments.get(ID)
-    model = experiment.build(seed=1)
-    checkpoints.save_weights(model, settings.weights_of(ID), source(experiment, "tenth"))
-    evaluation.saved(experiment, "tenth", 0)
-    with pytest.raises(CourseError, match="is not among your runs"):
-        evaluation.saved(experiment, "full", 0)
-
-
 def test_held_out_images_are_not_among_those_whose_mean_is_taken(tiny, monkeypatch, drawn):
     held = replace(experiments.get(ID), validation=10)
     checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID), source(held))
@@ -279,22 +247,10 @@ def evaluate(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_evaluating_leaves_the_record_alone_and_never_trains(tiny, evaluate):
-    training.run(ID, profile="ci", seed=3, folder=tiny)
-    file = records.path(ID, "ci", 3, tiny)
-    before = file.read_bytes()
-    assert evaluate("--profile", "ci", "--seed", "3")[0] == 0
-    assert file.read_bytes() == before, "it says when and where the run was made"
-    newest = file.with_suffix("") / checkpoints.NEWEST
-    newest.write_bytes(newest.read_bytes()[:1000])
-    status, _, err = evaluate("--profile", "ci", "--seed", "3")
-    assert (status, "no finished run" in err) == (2, True)
-
-
-@pytest.mark.slow
 def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evaluate, monkeypatch):
-    run = training.run(ID, profile="ci", seed=3, folder=tiny)
-    monkeypatch.setattr(training, "_fit", lambda *args: pytest.fail("trained again"))
+    run = tiny.run(ID, profile="ci", seed=3, folder=tiny)
+    before = tiny.file(ID, "ci", 3, tiny).read_bytes()
+    monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
     model, data = evaluation.saved(experiments.get(ID), "ci", 3)
     assert len(data.x_train) == 100 and len(data.x_test) == 30
     for ours, theirs in zip(model.weights, run.model.weights, strict=True):
@@ -307,6 +263,12 @@ def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evalua
     monkeypatch.setenv("COURSE_PROFILE", "ci")
     monkeypatch.setenv("COURSE_SEED", "3")
     assert evaluate()[1] == out
+    file = tiny.file(ID, "ci", 3, tiny)
+    assert file.read_bytes() == before, "it says when and where the run was made"
+    newest = file.with_suffix("") / checkpoints.NEWEST
+    newest.write_bytes(newest.read_bytes()[:1000])
+    status, _, err = evaluate()
+    assert (status, "no finished run" in err) == (2, True)
 
 
 def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):

@@ -14,7 +14,9 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from course_lib import experiments, graph, records, settings
+from course_lib import experiments, records, settings
+from course_lib.models import graph
+from tests.unit import tiny
 
 BN, COMMIT = "squeezenet/bn", "0123456789ab"
 GLOROT = "squeezenet/glorot-bn"
@@ -76,7 +78,7 @@ def test_records_in_their_places_pass(published, make_record):
 )
 def test_a_wrong_record_is_named_and_hides_no_other(published, make_record, change, says):
     published(id=GLOROT, seed=3, commit="ba9876543210")
-    file = records.path(BN, "quick", 0)
+    file = tiny.file(BN, "quick", 0)
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(make_record() | change))
     first, *rest = sorted(faults(), key=lambda fault: GLOROT in fault)
@@ -232,10 +234,10 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 VALUES |= st.lists(VALUES, max_size=2) | st.dictionaries(st.text(max_size=3), VALUES, max_size=2)
 
 
-@given(st.sampled_from([*records.FIELDS, "restarts", "migrated", "chosen"]), VALUES)
-@limits(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(records.Record.__struct_fields__), VALUES)
+@limits(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_record_ends_verify(folders, make_record, field, value):
-    file = records.path(BN, "quick", 0)
+    file = tiny.file(BN, "quick", 0)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(make_record() | {field: value}))
     count, found = evidence.check_records(settings.RECORDS_DIR)
@@ -301,7 +303,7 @@ def test_weights_of_another_run_are_named(weights, source, says):
 
 def test_weights_of_no_run_and_damaged_ones_are_named(weights):
     file = weights()
-    records.path(BN, "full", 0).unlink()
+    tiny.file(BN, "full", 0).unlink()
     file.rename(file.with_name("nb.safetensors"))
     weights("tenth").write_bytes(b"")
     tenth, unknown = weights_faults()

@@ -127,7 +127,7 @@ def test_the_same_weights_give_the_same_signal_as_in_keras(
 ):
     import keras
 
-    from course_lib import signals
+    from course_lib.measure import signals
 
     ours = signal(page, images, initializer=initializer, depth=depth, bn=bn, gain=gain)
     model, kernels = network(monkeypatch, depth, bn=bn)
@@ -325,13 +325,10 @@ def test_what_was_said_belongs_to_its_question():
     ("arguments", "told"),
     [
         ({}, "either numbers"),
-        ({"numbers": "ab", "choices": "ab"}, "either numbers"),
         ({"choices": ["one"]}, "two or more"),
         ({"numbers": ["a", "a"]}, "each of them once"),
         ({"choices": "ab", "answer": "c"}, "one of a, b; not answer='c'"),
-        ({"numbers": "ab", "answer": {"a": 1}}, "a number for each of a, b"),
         ({"numbers": "a", "answer": {"a": float("nan")}}, "a number for each of a"),
-        ({"numbers": "a", "answer": 5}, "a number for each of a"),
     ],
 )
 def test_a_prediction_that_does_not_fit_together_is_refused(arguments, told):
@@ -346,16 +343,10 @@ def test_a_prediction_that_does_not_fit_together_is_refused(arguments, told):
         ({"images": np.zeros((8, 3, 32, 32), np.uint8)}, "shape"),
         ({"images": np.zeros((8, 32, 32, 3))}, "float64"),
         ({"images": np.zeros((1, 32, 32, 3), np.uint8)}, "2 to 64"),
-        ({"images": np.zeros((65, 32, 32, 3), np.uint8)}, "2 to 64"),
-        ({"mean": (1.0, 2.0)}, "mean of three"),
         ({"mean": (1.0, 2.0, float("nan"))}, "mean of three"),
         ({"deviation": (1.0, 0.0, 1.0)}, "above 0"),
-        ({"deviation": "wide"}, "deviation of three"),
         ({"initializer": "he"}, "he_normal"),
         ({"depth": 0}, "depth"),
-        ({"depth": 9}, "depth"),
-        ({"gain": 0.4}, "gain"),
-        ({"seed": -1}, "seed"),
         ({"dept": 3}, "did you mean depth"),
     ],
 )

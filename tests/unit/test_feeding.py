@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from course_lib import datasets, experiments, feeding, records, settings
+from course_lib import datasets, experiments
 from course_lib.datasets import hdf5, synthetic
+from course_lib.engine import feeding
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 
@@ -51,20 +53,6 @@ def test_whole_batches_leave_out_other_images_in_every_epoch(experiment):
     assert all(len(set(labels)) == len(labels) == 16 for labels in shown)
     left_out = {frozenset(range(20)) - set(labels) for labels in shown}
     assert len(left_out) == 3
-
-
-@pytest.mark.parametrize(
-    "id, images, steps",
-    [
-        ("squeezenet/bn", 50_000, 782),
-        ("minigooglenet/lr-1e-2", 50_000, 781),
-        ("densenet/growth-32", 45_000, 351),
-        ("resnet-v1/20", 50_000, 1_563),
-        ("deepergooglenet/deep-adam", 90_000, 1_406),
-    ],
-)
-def test_steps_of_an_epoch_are_those_of_the_articles(id, images, steps):
-    assert feeding.steps_per_epoch(images, experiments.get(id)) == steps
 
 
 def test_fewer_images_than_a_batch_are_one_step(experiment):
@@ -145,17 +133,6 @@ def test_mean_by_name_is_that_of_the_training_images(experiment, mean, shape):
     assert centred == (mean == "pixel"), "of every pixel, or of a channel only"
 
 
-def test_mean_in_numbers_is_taken_as_it_stands(experiment):
-    found, deviation = feeding.standards(experiment, None)
-    np.testing.assert_allclose(found, experiment.mean)
-    np.testing.assert_allclose(deviation, experiment.deviation)
-
-
-def test_mean_of_another_name_is_one_clear_error(experiment):
-    with pytest.raises(CourseError, match="squeezenet/bn: mean is .* not 'image'"):
-        feeding.standards(replace(experiment, mean="image"), numbered().x_train)
-
-
 # --- which images a run sees ----------------------------------------------------------------------
 
 
@@ -212,7 +189,7 @@ def test_profile_ci_has_images_for_every_experiment():
     """A protocol that holds out more images than were drawn must not keep it from running."""
     drawn = {"synthetic": synthetic.load(), "synthetic-tiny": numbered(200, classes=20)}
     for experiment in map(experiments.get, experiments.ids()):
-        config = records.configuration(experiment, settings.profile("ci"))
+        config = runs.named(experiment, "ci", 0).configuration()
         data = drawn[config["data"]]
         part = feeding.take(data, experiment, config["images"], config["test_images"])
         assert len(part.x_train) >= 0.9 * len(data.x_train), experiment.id

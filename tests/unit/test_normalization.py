@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from course_lib.backend import keras, layers
-from course_lib.normalization import BatchNormalization
+from course_lib.models.normalization import BatchNormalization
 
 # Keras' own, when it reads a variable.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

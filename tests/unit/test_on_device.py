@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib import records, settings
+from course_lib import settings
 from course_lib.datasets import cifar10
 from course_lib.schedules import Steps
 from tests.unit import tiny
@@ -51,8 +51,9 @@ def process(folder: Path) -> None:
     """All runs, in a process on JAX, with the data set at hand and much else missing."""
     sys.meta_path.insert(0, Missing())
 
-    from course_lib import datasets, experiments, feeding, training
+    from course_lib import datasets, experiments
     from course_lib.backend import keras
+    from course_lib.engine import feeding
 
     class Interrupt(keras.callbacks.Callback):
         def __init__(self, calls):
@@ -79,7 +80,7 @@ def process(folder: Path) -> None:
         experiments._EXPERIMENTS[id] = replace(base, arguments=arguments, epochs=2, **changes)
 
     def run(id, name, on_device=True, **options):
-        return training.run(
+        return tiny.run(
             id, profile="ci", seed=3, folder=folder / name, on_device=on_device, **options
         )
 
@@ -118,12 +119,12 @@ def folder(tmp_path_factory):
 
 def record(folder, id, name) -> dict:
     precision = "mixed_bfloat16" if name == "precision" else "float32"
-    return json.loads(records.path(id, "ci", 3, folder / name, (), precision).read_text())
+    return json.loads(tiny.file(id, "ci", 3, folder / name, (), precision).read_text())
 
 
 def arrays(folder, id, name) -> dict[str, np.ndarray]:
     """Every variable of a run's end."""
-    file = records.path(id, "ci", 3, folder / name).with_suffix("") / "checkpoint.npz"
+    file = tiny.file(id, "ci", 3, folder / name).with_suffix("") / "checkpoint.npz"
     with np.load(file) as found:
         return {k: found[k] for k in found.files if k != "state"}
 

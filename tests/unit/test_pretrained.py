@@ -172,11 +172,6 @@ def test_a_file_that_does_not_fit_changes_nothing(tmp_path, arrays, says):
         np.testing.assert_array_equal(old, np.asarray(new))
 
 
-def test_a_network_of_another_kind_is_refused():
-    with pytest.raises(CourseError, match="no published weights for 'squeezenet'"):
-        pretrained.load_torchvision(squeezenet.squeezenet())
-
-
 def test_a_damaged_or_absent_file_is_named(tmp_path):
     whole = saved(tmp_path, state("1.1"))
     cut = tmp_path / "cut.safetensors"
@@ -284,16 +279,6 @@ def test_without_the_server_a_line_says_what_to_put_where(published):
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_the_published_names_carry_their_hash():
-    """The prefix is what `_published` compares; the names are torchvision's."""
-    names = {key: url.split("/")[-1] for key, url in pretrained.PUBLISHED.items()}
-    assert names == {
-        "squeezenet-1.0": "squeezenet1_0-b66bff10.pth",
-        "squeezenet-1.1": "squeezenet1_1-b8a52dc0.pth",
-    }
-    assert {network(v, 64).name for v in ("1.0", "1.1")} == names.keys()
-
-
 # Photographs.
 
 INDEX = {str(k): [f"n{k:08}", f"kind_of_{k}"] for k in range(1000)}
@@ -361,15 +346,6 @@ def test_the_likeliest_classes_with_their_names(spy):
     assert len(pretrained.classify(spy, image)) == 5
 
 
-def test_a_loaded_network_classifies(tmp_path, monkeypatch):
-    monkeypatch.setitem(DECODE, "CLASS_INDEX", INDEX)
-    model = pretrained.load_torchvision(network("1.1"), saved(tmp_path, state("1.1")))
-    image = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype="uint8")
-    best = pretrained.classify(model, image, top=1000)
-    assert sum(probability for _, probability in best) == pytest.approx(1, abs=1e-5)
-    assert sorted(best, key=lambda pair: -pair[1]) == best
-
-
 @pytest.mark.parametrize(
     "image", ["cat.jpg", None, np.zeros((9, 9, 3)), np.zeros((9, 9, 5), "uint8"),
               np.zeros((1, 9, 9, 3), "uint8")], ids=["path", "none", "float", "five", "batch"]
@@ -377,16 +353,3 @@ def test_a_loaded_network_classifies(tmp_path, monkeypatch):
 def test_what_is_no_image_is_refused(spy, image):
     with pytest.raises(CourseError, match="takes a PIL image or a uint8 array"):
         pretrained.classify(spy, image)
-
-
-def test_without_names_a_line_says_why(monkeypatch):
-    def offline(*args, **options):
-        raise Exception("URL fetch failure")
-
-    monkeypatch.setitem(DECODE, "CLASS_INDEX", None)
-    monkeypatch.setattr(DECODE["file_utils"], "get_file", offline)
-    image = Image.new("RGB", (256, 256))
-    with pytest.raises(CourseError, match="names need .*a connection: URL fetch failure"):
-        pretrained.classify(Spy(np.eye(1000)[0]), image)
-    with pytest.raises(CourseError, match="names need 1,000 classes"):
-        pretrained.classify(Spy(np.eye(200)[0]), image)

@@ -12,7 +12,8 @@ import pytest
 import queued
 import record
 
-from course_lib import checkpoints, records, settings
+from course_lib import records, settings
+from course_lib.engine import checkpoints
 
 BN = "squeezenet/bn"
 COURSE = settings.ROOT
@@ -282,7 +283,7 @@ def test_the_runs_end_with_the_one_who_started_them_and_go_on_later(repository, 
 
 
 def test_what_is_left_is_measured_where_a_run_has_begun(repository, monkeypatch):
-    monkeypatch.setattr(records, "guessed_seconds", lambda experiment, profile: 960.0)
+    monkeypatch.setattr(records, "guessed_seconds", lambda run: 960.0)
     repository.queue(f"{BN} quick 0", "squeezenet/he quick 0")
     repository.plan(seed0="stop")
     status, out, err = repository.record("--minutes", "0.01")

@@ -29,14 +29,6 @@ def test_a_polynomial_falls_from_its_rate_to_what_is_left_in_the_last_epoch(powe
     assert rates == sorted(rates, reverse=True) and len(set(rates)) == 70
 
 
-def test_power_1_is_a_straight_line_and_larger_powers_fall_early():
-    line, curve = (Polynomial(0.01, power, 70) for power in (1, 4))
-    steps = [line(k) - line(k + 1) for k in range(69)]
-    assert steps == pytest.approx([0.01 / 70] * 69)
-    assert curve(0) - curve(1) > line(0) - line(1) and curve(68) - curve(69) < line(68) - line(69)
-    assert all(curve(k) < line(k) for k in range(1, 70))
-
-
 def test_schedules_say_themselves_in_words():
     assert str(Steps(((0, 0.01), (100, 0.001)))) == "0.01 from epoch 0, 0.001 from epoch 100"
     late = "0.01 from epoch 0, 0.001 from epoch 100, every drop an epoch late"
@@ -57,9 +49,3 @@ def test_a_tenth_of_a_staircase_rounds_half_up_and_has_its_lateness_in_the_drops
 def test_a_tenth_of_a_polynomial_falls_as_far_in_a_tenth_of_the_epochs():
     assert Polynomial(0.01, 2, 70).divided(10) == Polynomial(0.01, 2, 7)
     assert Polynomial(0.01, 2, 65).divided(10).epochs == 7
-
-
-def test_equal_schedules_are_equal_and_others_are_not():
-    assert Steps(((0, 0.1),)) == Steps(((0, 0.1),)) != Steps(((0, 0.2),))
-    assert Steps(((0, 0.1),)) != Steps(((0, 0.1),), late=1)
-    assert Polynomial(0.1, 1, 70) == Polynomial(0.1, 1, 70) != Polynomial(0.1, 2, 70)

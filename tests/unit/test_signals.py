@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from course_lib import signals
 from course_lib.backend import keras, layers
+from course_lib.measure import signals
 
 
 def network(*chain, shape=(2, 2, 2)):

@@ -16,8 +16,9 @@ TABLE = """<p>1</p><table border="1" class="dataframe"><thead><tr style="text-al
 </tbody></table>"""
 
 
-def test_columns_of_numbers_stand_at_the_right_and_words_at_the_left():
-    context = {"body": TABLE}
+@pytest.mark.parametrize("start", ['<table border="1" class="dataframe">', '<table id="T_1f">'])
+def test_columns_of_numbers_stand_at_the_right_and_words_at_the_left(start):
+    context = {"body": TABLE.replace('<table border="1" class="dataframe">', start)}
     sphinx_course.align_numbers(None, "page", "page.html", context, None)
     soup = BeautifulSoup(context["body"], "html.parser")
     for row in soup.find_all("tr"):
@@ -31,6 +32,39 @@ def test_other_tables_stay_as_they_are(table):
     context = {"body": table}
     sphinx_course.align_numbers(None, "page", "page.html", context, None)
     assert context["body"] == table
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (
+            "# NBVAL_CHECK_OUTPUT\n# The curves of the live runs.\nx = 1\n",
+            "The curves of the live runs",
+        ),
+        ("import numpy\n\nplots.curves(\n    runs\n)", "plots.curves"),
+        ("import numpy\n", "imports"),
+    ],
+)
+def test_a_folded_cell_is_called_by_what_it_holds(code, name):
+    assert sphinx_course.toggle_name(code) == f"Code: {name}"
+
+
+def test_lines_of_code_know_their_indent_and_stay_what_they_were():
+    code = '<span></span><span class="k">def</span> f<span class="p">(</span>x):\n    y\n\n'
+    body = f'<div class="highlight"><pre>{code}</pre></div><pre>  as it is</pre>'
+    context = {"body": body}
+    sphinx_course.mend_code(None, "page", "page.html", context, None)
+    soup = BeautifulSoup(context["body"], "html.parser")
+    assert soup.get_text() == BeautifulSoup(body, "html.parser").get_text()
+    assert [line["style"][-1] for line in soup.select("pre > .line")] == ["0", "4", "0"]
+
+
+def test_only_a_mark_that_begins_its_paragraph_hangs():
+    context = {
+        "body": '<p><small class="derived">d</small> a <small class="measured">m</small></p>'
+    }
+    sphinx_course.hang_marks(None, "page", "page.html", context, None)
+    assert re.findall('class=.([^"]*)', context["body"]) == ["derived hanging", "measured"]
 
 
 def test_the_stylesheet_gets_the_palette_and_uses_only_what_it_gets():

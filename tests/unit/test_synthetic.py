@@ -76,13 +76,6 @@ def test_classes_are_balanced_and_mixed(data):
     assert len(uneven.x_test) == 7 and counts.max() - counts.min() == 1
 
 
-def test_every_class_can_be_drawn_on_its_own():
-    for number in range(10):
-        images = synthetic.draw(np.full(20, number), np.random.default_rng(number))
-        contrast = images.astype(float).std((1, 2)).max(1)
-        assert (contrast > 10).all(), synthetic.CLASSES[number]
-
-
 def test_equal_seeds_draw_equal_images_and_others_do_not():
     first, again, other = (synthetic.load(60, 30, seed).fingerprint() for seed in (3, 3, 4))
     assert first == again != other
@@ -137,42 +130,3 @@ def test_linear_model_stays_far_below_features_of_3x3_neighbourhoods(data):
     on_neighbourhoods = local.score(neighbourhood_features(data.x_test), data.y_test)
     assert on_pixels < 0.3  # measured 0.22
     assert on_neighbourhoods > 0.7  # measured 0.82
-
-
-def small_network(kernel):
-    from course_lib.backend import keras, layers
-
-    keras.utils.set_random_seed(0)
-    x = inputs = keras.Input((32, 32, 3))
-    for filters in (16, 32, 32):
-        x = layers.Conv2D(filters, kernel, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.8)(x)
-        x = layers.MaxPooling2D(3, strides=2, padding="same")(layers.ReLU()(x))
-    outputs = layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(inputs, outputs)
-    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
-    return model
-
-
-@pytest.mark.slow
-def test_small_network_learns_with_3x3_and_cannot_see_the_pair_with_1x1(data, pair):
-    def scaled(images):
-        return images.astype(np.float32) / 127.5 - 1
-
-    images, labels = scaled(pair[0]), pair[1]
-    numbers = [synthetic.CLASSES.index(name) for name in synthetic.SAME_HISTOGRAM]
-    accuracy, on_pair = {}, {}
-    for kernel in (1, 3):
-        model = small_network(kernel)
-        model.fit(scaled(data.x_train), data.y_train, batch_size=50, epochs=6, verbose=0)
-        right = model.predict(scaled(data.x_test), verbose=0).argmax(1) == data.y_test
-        accuracy[kernel] = right.mean()
-        answers = model.predict(images, verbose=0)
-        # Only which of the two is likelier counts here, so that chance is one half.
-        on_pair[kernel] = (answers[:, numbers].argmax(1) == labels).mean()
-        transposed = model.predict(images.swapaxes(1, 2), verbose=0)
-        alike = np.abs(answers - transposed).max() < 1e-4
-        assert alike == (kernel == 1), "a 1x1 network answers alike to an image and its transpose"
-    assert accuracy[3] > 0.7  # measured 0.87; a linear model reaches 0.22
-    assert on_pair[3] > 0.95
-    assert 0.42 < on_pair[1] < 0.58, "standard error of 2,000 coin tosses: 1.1 points"

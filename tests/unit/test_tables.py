@@ -31,19 +31,6 @@ def test_load_takes_the_profile_with_most_seeds_and_sorts_seeds_as_numbers(publi
         records.load("squeezenet/bnn")
 
 
-def test_smoke_tests_are_never_taken_for_results(publish):
-    publish("squeezenet/bn", 0.9, profile="ci")
-    assert records.load("squeezenet/bn") == []
-
-
-@pytest.mark.parametrize(
-    "values, said",
-    [([], "not recorded yet"), ([50.0], "50.00"), ([48.0, 50.0, 52.0], "50.00\xa0±\xa02.00")],
-)
-def test_spread(values, said):
-    assert records.spread(values) == said
-
-
 LAST, BEST = (f"quick: {which} epoch, %" for which in ("last", "best"))
 
 
@@ -132,10 +119,3 @@ def test_a_verdict_names_its_profile_and_is_drawn_where_there_are_seeds_enough(p
     for id in (bn, plain):
         publish(id, 0.7, 0.8, 0.9, profile="tenth")
     assert f"{plain}, tenth: +0.00 points" in records.compare(bn, plain), "it goes further"
-
-
-def test_runs_of_different_profiles_are_not_compared(publish):
-    publish("squeezenet/bn", 0.5, 0.6, profile="full")
-    publish("squeezenet/plain", 0.1, 0.1)
-    said = records.compare("squeezenet/bn", "squeezenet/plain")
-    assert "squeezenet/plain is not recorded under full yet" in said and "points" not in said

@@ -18,10 +18,24 @@ import pytest
 
 from course_lib import __main__ as cli
 from course_lib import datasets, experiments, settings
+from course_lib.experiments import runs
 from course_lib.schedules import Steps
 
 EPOCHS, STEPS = 6, 3  # three steps an epoch, the last with fewer images
 IMAGES, TEST_IMAGES = 40, 20
+
+
+def run(experiment, profile=None, seed=None, **options):
+    """`experiment.run(...)`, of an id too."""
+    known = experiments.get(experiment) if isinstance(experiment, str) else experiment
+    return known.run(profile, seed, **options)
+
+
+def file(id, profile, seed, folder=None, restarts=(), precision=None):
+    """Where the record of that run stands."""
+    return runs.named(id, profile, seed, restarts=restarts, precision=precision).file(folder)
+
+
 BASE = replace(
     experiments.get("squeezenet/bn"),
     id="tiny/momentum",
@@ -101,7 +115,7 @@ def install(patch: pytest.MonkeyPatch, load=load) -> None:
 
 
 def doom(patch: pytest.MonkeyPatch, event: str, times: int) -> None:
-    from course_lib import training
+    from course_lib.engine import training
 
     count = itertools.count(1)
 

@@ -19,11 +19,13 @@ class Signal:
     size: root mean square of its output.
     difference: standard deviation over the images, root mean square over the units: the part
         that tells one image from another.
+    living: channels that are above zero for any image at any place.
     """
 
     layer: str
     size: float
     difference: float
+    living: int
 
 
 @contextmanager
@@ -42,11 +44,44 @@ def forward(model, images, names) -> list[Signal]:
     probe = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
     with _unchanged(model):
         passed = probe(images, training=True)
-    found = []
-    for name in names:
-        x = np.asarray(passed[name], dtype=np.float64)
-        found.append(Signal(name, float(np.sqrt(np.mean(x**2))), float(np.sqrt(x.var(0).mean()))))
-    return found
+    return [_signal(name, np.asarray(passed[name], dtype=np.float64)) for name in names]
+
+
+def _signal(name: str, x: np.ndarray) -> Signal:
+    living = int((x > 0).reshape(-1, x.shape[-1]).any(axis=0).sum())
+    return Signal(name, float(np.sqrt(np.mean(x**2))), float(np.sqrt(x.var(0).mean())), living)
+
+
+class Watch(keras.callbacks.Callback):
+    """The signal through a network while it trains: `run(experiment, callbacks=[watch])`.
+
+    images, names: as for `forward`. every: steps between two measurements; the first is made before
+    training. It changes nothing of the training. Afterwards `steps` says when it was measured, and
+    `of("difference")` what, an array of shape (measurements, layers).
+    """
+
+    def __init__(self, images, names, every: int = 20):
+        super().__init__()
+        self.images, self.names, self.every = images, list(names), every
+        self.steps, self.found, self._done = [], [], 0
+
+    def on_train_begin(self, logs=None):
+        self._measure()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._done += 1
+        if self._done % self.every == 0:
+            self._measure()
+
+    def _measure(self):
+        if hasattr(self.model, "jax_state_sync"):  # on JAX the weights are elsewhere during `fit`
+            self.model.jax_state_sync()
+        self.steps.append(self._done)
+        self.found.append(forward(self.model, self.images, self.names))
+
+    def of(self, what: str) -> np.ndarray:
+        """`what`: a field of Signal. Returns (measurements, layers)."""
+        return np.array([[getattr(signal, what) for signal in row] for row in self.found])
 
 
 def gradients(model, images, labels) -> dict[str, float]:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib import checkpoints, datasets, feeding, records, settings, training
+from course_lib import datasets, records, settings
 from course_lib.backend import keras
+from course_lib.engine import checkpoints, feeding, training
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 
@@ -106,25 +108,17 @@ def saved(experiment, profile: str, seed: int, restarts=()):
     made on another backend.
     """
     folder = settings.runs_dir()
-    file = records.path(experiment.id, profile, seed, folder, restarts)
-    if (file.with_suffix("") / checkpoints.NEWEST).exists() and file.exists():
+    run = runs.named(experiment, profile, seed, restarts=restarts)
+    file = run.file(folder)
+    if (run.checkpoints(folder) / checkpoints.NEWEST).exists() and file.exists():
         record = records.read(file)
         if record["backend"] != keras.backend.backend():
             raise CourseError(f"{file} was made with KERAS_BACKEND={record['backend']}: set it")
-        run = training.run(
-            experiment,
-            profile=profile,
-            seed=seed,
-            folder=folder,
-            restarts=restarts,
-            precision=record["precision"],
-            train=False,
-        )
-        return run.model, run.data
+        trained = training.restored(runs.of(record), folder)
+        return trained.model, trained.data
     weights = settings.weights_of(experiment.id)
-    asked = records.configuration(experiment, settings.profile(profile))
-    source = checkpoints.weights_source(weights)
-    if seed == 0 and not restarts and source.get("config_hash") == records.digest(asked):
+    asked, source = runs.digest(run.configuration()), checkpoints.weights_source(weights)
+    if seed == 0 and not restarts and source.get("config_hash") == asked:
         model = experiment.build()
         checkpoints.load_weights(model, weights)
         return model, feeding.take(datasets.load(experiment.dataset), experiment)

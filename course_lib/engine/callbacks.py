@@ -4,8 +4,8 @@ import math
 import time
 from pathlib import Path
 
-from course_lib import checkpoints
 from course_lib.backend import keras
+from course_lib.engine import checkpoints
 from course_lib.settings import CourseError
 
 

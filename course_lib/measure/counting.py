@@ -3,14 +3,7 @@
 from dataclasses import dataclass, replace
 from math import prod
 
-
-@dataclass(frozen=True)
-class Parameters:
-    """Counts of numbers: those that training changes, and those that it only observes."""
-
-    total: int
-    trainable: int
-    non_trainable: int
+from course_lib.experiments import Parameters
 
 
 @dataclass(frozen=True)

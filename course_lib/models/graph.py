@@ -48,7 +48,9 @@ def normal_form(model) -> list[dict]:
     for layer in model.layers:
         kind = type(layer).__name__
         if kind not in ARGUMENTS:
-            raise CourseError(f"a layer {kind} has no normal form: add it to course_lib/graph.py")
+            raise CourseError(
+                f"a layer {kind} has no normal form: add it to course_lib/models/graph.py"
+            )
         config = layer.get_config()
         read = layer.input if isinstance(layer.input, list) else [layer.input]
         sources = [t._keras_history.operation.name for t in read]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_lib import settings
+from course_lib import files
 from course_lib.settings import CourseError
 
 NEWEST, BEFORE = "checkpoint.npz", "checkpoint-before.npz"
@@ -41,11 +41,11 @@ def save(model, folder: Path, state: dict, keep_every: int = 0) -> None:
     state = {**state, "arrays": len(arrays)}  # a damaged table of contents may hide some
     epoch = len(state["history"]["loss"]) if keep_every else 0
     again = "the one before is kept: make room, then run the same command again"
-    with settings.whole_file(folder / NEWEST, again, folder / BEFORE) as part:
+    with files.whole_file(folder / NEWEST, again, folder / BEFORE) as part:
         with open(part, "wb") as file:  # np.savez would add its suffix to a path
             np.savez(file, state=np.array(json.dumps(state)), **arrays)
         if epoch and epoch % keep_every == 0:
-            with settings.whole_file(kept(folder, epoch), again) as copy:
+            with files.whole_file(kept(folder, epoch), again) as copy:
                 shutil.copyfile(part, copy)
 
 
@@ -163,7 +163,7 @@ def save_weights(model, file: Path, source: dict[str, str] | None = None) -> Pat
     if large:
         raise CourseError(f"{large[0]} is too large for float16: not written to {file}")
     arrays = {k: a.astype(np.float16) for k, a in exact.items()}
-    with settings.whole_file(file) as part:
+    with files.whole_file(file) as part:
         part.write_bytes(save(arrays, source or {}))
     return file
 

@@ -163,6 +163,8 @@ def scanned(model, experiment, mean, deviation):
     import jax.numpy as jnp
 
     class Scanned(keras.Model):
+        scanned = True  # `training.fit` asks for it
+
         def train_step(self, state, data):
             images, labels, *steps = data[0]
 

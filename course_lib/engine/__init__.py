@@ -1,0 +1,1 @@
+"""The machinery of a run: feeding, training, checkpoints, the command `run`."""
