@@ -1,12 +1,12 @@
 """Notebooks in one form, so that a diff shows what the author changed and nothing else.
 
     python tools/notebooks.py book/              write that form
-    python tools/notebooks.py --check book/      say which notebooks are not in it
-    python tools/notebooks.py --outputs book/    run under profile ci, store the checked outputs
+    python tools/notebooks.py --check book/      say what is not in it, and which outputs are old
 
-Outputs and counts are cleared, except in cells that begin with `# NBVAL_CHECK_OUTPUT`: those keep
-both, for without a count nbval compares nothing. Chapters, the notebooks in book/, also get their
-first cell (it fetches the course in Colab) and the link below their title.
+Outputs are kept where `make pages` stored them (tools/pages.py), and cleared elsewhere. Of the code
+cells, those tagged `facts` or `recorded` give the same everywhere: nbval compares them. All others
+are live. Chapters, the notebooks in book/, also get their first cell (it fetches the course in
+Colab) and the link below their title.
 """
 
 import argparse
@@ -14,16 +14,18 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 import address
 import nbformat
+import outputs
 from nbformat import NotebookNode, v4
+from outputs import Fault
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKED = "# NBVAL_CHECK_OUTPUT"
+COMPARED = {"facts", "recorded"}
+NBVAL = "nbval-check-output"  # the tag by which nbval knows those cells
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -52,12 +54,16 @@ if "google.colab" in sys.modules:
 LINK = "[Open this page in Colab]({})"
 
 
-class Fault(Exception):
-    """A notebook that cannot be brought into form. The message says why."""
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
-def is_checked(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and cell.source.startswith(CHECKED)
+def is_compared(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(COMPARED & set(tags(cell)))
+
+
+def is_run(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and "skip-execution" not in tags(cell)
 
 
 def is_chapter(path: Path) -> bool:
@@ -78,33 +84,48 @@ def normalised(notebook: NotebookNode, chapter: str | None = None) -> NotebookNo
             del cells[0]
         cells = [setup_cell(), *_with_link(cells, chapter)]
     _number(cells)
-    return v4.new_notebook(cells=cells, metadata=METADATA)
+    for number, cell in enumerate((c for c in cells if c.cell_type == "code"), 1):
+        try:
+            _store(cell)
+        except Fault as fault:
+            raise Fault(f"cell {number} {fault}") from None
+    metadata = dict(METADATA)
+    if course := notebook.metadata.get("course"):
+        metadata["course"] = course
+    if widgets := outputs.trim_widgets(cells, notebook.metadata):
+        metadata["widgets"] = widgets
+    return v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def _cell(cell: NotebookNode) -> NotebookNode:
-    cell = NotebookNode(cell, source=cell.source.strip("\n"), metadata=_kept(cell.metadata))
-    if cell.cell_type == "code":
-        outputs = cell.outputs if is_checked(cell) else []
-        cell.outputs = [_output(output) for output in outputs]
-        # Always 1: nbval asks only that there is a count, and a new cell moves no other.
-        cell.execution_count = 1 if cell.outputs else None
-    return cell
+    return NotebookNode(cell, source=cell.source.strip("\n"), metadata=_kept(cell))
 
 
-def _kept(metadata: NotebookNode) -> dict:
-    kept = {}
-    if metadata.get("tags"):
-        kept["tags"] = list(dict.fromkeys(metadata["tags"]))
+def _store(cell: NotebookNode) -> None:
+    """Bring the outputs of a code cell into form; clear them where `make pages` stored none."""
+    ran = cell.metadata.get("course")
+    untouched = ran and ran["gave"] == outputs.digest(cell.outputs)
+    cell.outputs = outputs.tidy(cell.outputs, cell.id) if ran else []
+    if untouched:
+        ran["gave"] = outputs.digest(cell.outputs)
+    # Always 1: nbval asks only that there is a count, and a new cell moves no other.
+    cell.execution_count = 1 if cell.outputs else None
+
+
+def _kept(cell: NotebookNode) -> dict:
+    kept, metadata = {}, cell.metadata
+    chosen = [tag for tag in dict.fromkeys(tags(cell)) if tag != NBVAL]
+    if set(chosen) >= COMPARED:
+        raise Fault(f"a cell is either facts or recorded: {cell.source[:50]!r}")
+    if cell.cell_type == "code" and COMPARED & set(chosen):
+        chosen.append(NBVAL)
+    if chosen:
+        kept["tags"] = chosen
     if alt := metadata.get("mystnb", {}).get("image", {}).get("alt"):
         kept["mystnb"] = {"image": {"alt": alt}}
+    if cell.cell_type == "code" and "course" in metadata and is_run(cell):
+        kept["course"] = dict(metadata["course"])
     return kept
-
-
-def _output(output: NotebookNode) -> NotebookNode:
-    if output.output_type == "error" or output.get("name") == "stderr":
-        raise Fault(f"a checked cell has stored an error or a warning: {output}")
-    fixed = {"metadata": {}, "execution_count": 1}
-    return NotebookNode({key: fixed.get(key, value) for key, value in output.items()})
 
 
 def _with_link(cells: list[NotebookNode], chapter: str) -> list[NotebookNode]:
@@ -149,40 +170,21 @@ def write(path: Path, text: str) -> None:
     os.replace(unfinished, path)
 
 
-def with_outputs(path: Path) -> str:
-    """Run the notebook under profile ci; its form with the outputs that the checked cells gave."""
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
-
-    notebook = read(path)
-    with tempfile.TemporaryDirectory() as runs:
-        os.environ.update(COURSE_PROFILE="ci", COURSE_RUNS_DIR=runs)
-        client = NotebookClient(
-            notebook,
-            timeout=300,
-            kernel_name="python3",
-            coalesce_streams=True,
-            resources={"metadata": {"path": str(path.parent)}},
-        )
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            raise Fault(f"a cell failed\n{error}") from error
-    return text_of(normalised(notebook, path.name if is_chapter(path) else None))
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="notebook or folder")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--check", action="store_true", help="write nothing")
-    how.add_argument("--outputs", action="store_true", help="run, and store checked outputs")
+    parser.add_argument("--check", action="store_true", help="write nothing; name old outputs too")
     chosen = parser.parse_args(arguments)
     status = 0
     for path in chosen.paths:
         for file in sorted(path.glob("*.ipynb")) if path.is_dir() else [path]:
             try:
-                wanted = with_outputs(file) if chosen.outputs else form(file)
+                wanted = form(file)
+                if chosen.check and is_chapter(file):
+                    if len(wanted.encode()) > outputs.MOST_BYTES:
+                        raise Fault(f"{len(wanted.encode()):,} bytes; a page has at most 1.5 MB")
+                    if old := outputs.stale(read(file)):
+                        raise Fault("; ".join(old))
                 if wanted == file.read_text(encoding="utf-8"):
                     continue
                 if chosen.check:
