@@ -105,7 +105,7 @@ def scripts() -> dict[str, dict[str, str]]:
     """By the name of its module, the script and the style that each explorer has today."""
     from course_lib.explorers import kit
 
-    style = kit.KIT.with_suffix(".css").read_text(encoding="utf-8")
+    style = kit.Explorer._css
     return {
         f"course_lib.explorers.{file.stem}": {
             "_esm": kit.script(str(file.with_suffix(".py"))),
@@ -148,7 +148,8 @@ def stale(notebook: NotebookNode) -> list[str]:
             if shown.startswith("```python\n"):
                 library = library or [p.read_text("utf-8") for p in LIBRARY.rglob("*.py")]
                 code = shown.removeprefix("```python\n").removesuffix("\n```")
-                if not any(code in text for text in library):
+                lines_of = code.splitlines()  # without the docstring, which a page does not show
+                if not any(all(line in text for line in lines_of) for text in library):
                     lines.append(f"{called} shows code that was changed since: {again}")
     widgets = explorers(notebook)
     now = scripts() if widgets else {}
