@@ -71,7 +71,7 @@ def test_no_cell_stores_a_warning_an_error_or_a_foreign_path(output):
         outputs.tidy([output], "cell12")
 
 
-def test_a_page_is_old_when_a_cell_an_output_or_the_library_changed(monkeypatch):
+def test_a_page_is_old_when_a_cell_an_output_or_the_library_changed():
     notebook = normalised(dirty())
     del notebook.cells[2]
     assert outputs.stale(notebook) == []
