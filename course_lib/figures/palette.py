@@ -47,6 +47,8 @@ CONDITIONS = {
     "he-bn": GREEN,
     "glorot-l2-bn": PURPLE,
     "plain-linear-head": PURPLE,
+    "plain-lr-1e-1": GREEN,
+    "plain-adam": SKY,
     "he-linear-head": GREEN,
     "glorot": VERMILION,  # rules of initialisation, as `plain`, `he` and `bn` have them
     "he + bn": BLUE,

@@ -85,12 +85,14 @@ def table(ids=None, profile: str | None = None):
 
 
 def provenance(ids=None):
-    """A pandas DataFrame: where and when each experiment was recorded, and how long it took."""
+    """A pandas DataFrame: where and when each experiment was recorded, and how long it took; a row
+    for each profile that was."""
     import pandas as pd
 
     rows = []
     for experiment in map(experiments.get, ids or experiments.ids()):
-        for profile in settings.RECORDED:
+        recorded = [p for p in settings.RECORDED if load(experiment, p)]
+        for profile in recorded or settings.RECORDED[:1]:
             runs = load(experiment, profile)
             hardware = [r["hardware"] for r in runs]
             rows.append(
