@@ -94,7 +94,8 @@ site: $(READY)
 test-backends: $(READY) .venv/.torch ## every network on JAX and PyTorch too; PyTorch's weights
 	@for backend in jax torch; do \
 		echo "Keras on $$backend"; \
-		$(ISOLATED) KERAS_BACKEND=$$backend $(PYTEST) -n 2 tests/unit/test_backends.py || exit 1; done
+		$(ISOLATED) KERAS_BACKEND=$$backend $(PYTEST) -n 2 \
+			tests/unit/test_backends.py tests/unit/test_signals.py || exit 1; done
 	@$(ISOLATED) $(PYTEST) tests/unit/test_pretrained.py
 
 .venv/.torch: $(READY)

@@ -19,11 +19,13 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, parser_class=Parser)
 
     listing = commands.add_parser("list", help="every experiment: question, size, results")
+    listing.add_argument("family", nargs="?", default="", help="those whose id begins so")
     listing.add_argument("--json", action="store_true", help="as a JSON array")
 
     show = commands.add_parser("show", help="one experiment: description and layer table")
     show.add_argument("id")
     show.add_argument("--against", metavar="ID2", help="say in words what differs")
+    show.add_argument("--toml", action="store_true", help="the entry of a variant, to paste")
     show.add_argument("--evaluate", action="store_true", help="rank-1, rank-5, confusions of a run")
     show.add_argument("--profile", help="of the run to evaluate")
     show.add_argument("--seed", help="of the run to evaluate")
@@ -78,7 +80,11 @@ def describe(experiment) -> dict:
 
 
 def list_(args) -> None:
-    rows = [describe(experiments.get(id)) for id in experiments.ids()]
+    chosen = [id for id in experiments.ids() if id.startswith(args.family)]
+    if not chosen:
+        families = dict.fromkeys(id.split("/")[0] for id in experiments.ids())
+        raise CourseError(f"no family {args.family!r}; there are {', '.join(families)}")
+    rows = [describe(experiments.get(id)) for id in chosen]
     if args.json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
@@ -99,8 +105,42 @@ def list_(args) -> None:
             print("    not recorded yet")
 
 
+def variant(experiment) -> str:
+    """The entry of an experiment that has this one as its parent, as TOML to paste."""
+    protocol = experiment.configuration()
+    arguments = protocol.pop("arguments")
+    del protocol["builder"]
+    p, macs = experiment.parameters, experiment.macs
+    return "\n".join(
+        [
+            f'["{experiment.id}-…"]',
+            f'parent = "{experiment.id}"',
+            'question = "…?"',
+            "# Of the following keep what the variant changes, without the #, and nothing else.",
+            f"# arguments = {toml(arguments)}",
+            *(f"# {key} = {toml(value)}" for key, value in protocol.items()),
+            "# The counts of another network: `show` says what they are.",
+            f"# parameters = [{p.total:_}, {p.trainable:_}, {p.non_trainable:_}]",
+            f"# macs = {macs:_}",
+            'note = "A control of ours."',
+        ]
+    )
+
+
+def toml(value) -> str:
+    """A value of a configuration in TOML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def show(args) -> None:
     experiment = experiments.get(args.id)
+    if args.toml:
+        print(variant(experiment))
+        return
     if args.against:
         print(experiment.diff(experiments.get(args.against)))
         return
@@ -122,11 +162,15 @@ def show(args) -> None:
     for key, value in experiment.configuration().items():
         print(f"  {key}: {value}")
     print(f"\n{'layer':22}{'kind':24}{'shape':>16}{'parameters':>12}{'MACs':>14}")
-    for row in counting.rows(experiment.build()):
+    model = experiment.build()
+    rows = counting.rows(model)
+    for row in rows:
         shape = "x".join(map(str, row.shape))
         print(f"{row.name:22}{row.kind:24}{shape:>16}{row.parameters:>12,}{row.macs:>14,}")
-    counts = experiment.parameters
-    print(f"{'total':62}{counts.total:>12,}{experiment.macs:>14,}")
+    total, macs = sum(row.parameters for row in rows), sum(row.macs for row in rows)
+    print(f"{'total':62}{total:>12,}{macs:>14,}")
+    if (counts := counting.parameters(model), macs) != (experiment.parameters, experiment.macs):
+        print(f"its entry counts otherwise: parameters = {list(counts)}, macs = {macs}")
 
 
 def prepare(args) -> None:

@@ -44,7 +44,8 @@ def forward(model, images, names) -> list[Signal]:
     probe = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
     with _unchanged(model):
         passed = probe(images, training=True)
-    return [_signal(name, np.asarray(passed[name], dtype=np.float64)) for name in names]
+    found = {name: keras.ops.convert_to_numpy(passed[name]) for name in names}
+    return [_signal(name, x.astype(np.float64)) for name, x in found.items()]
 
 
 def _signal(name: str, x: np.ndarray) -> Signal:
@@ -88,19 +89,49 @@ def gradients(model, images, labels) -> dict[str, float]:
     """For each convolution: length of its kernel's gradient over the length of the kernel.
 
     The ratio says how far one step at learning rate 1 would move the kernel, as a share of it.
-    labels: (count,) integers. The loss is the cross-entropy, without weight decay. Needs the
-    TensorFlow backend.
+    labels: (count,) integers. The loss is the cross-entropy, without weight decay.
     """
+    kernels = {x.name: x.kernel for x in model.layers if isinstance(x, keras.layers.Conv2D)}
+
+    def loss(probabilities):
+        each = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        return keras.ops.mean(each)
+
+    derive = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+    with _unchanged(model):
+        found = derive(model, images, loss, list(kernels.values()))
+    found = map(keras.ops.convert_to_numpy, found)
+    return {
+        name: float(np.linalg.norm(gradient) / np.linalg.norm(np.asarray(kernel)))
+        for (name, kernel), gradient in zip(kernels.items(), found, strict=True)
+    }
+
+
+# The gradients of loss(model(images)) for some of the model's variables: Keras leaves it to each
+# of its backends.
+
+
+def _tensorflow(model, images, loss, variables):
     import tensorflow as tf
 
-    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    kernels = [layer.kernel.value for layer in convolutions]
-    with _unchanged(model), tf.GradientTape() as tape:
-        probabilities = model(images, training=True)
-        loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
-        loss = tf.reduce_mean(loss)
-    found = tape.gradient(loss, kernels)
-    return {
-        layer.name: float(tf.norm(g) / tf.norm(k))
-        for layer, g, k in zip(convolutions, found, kernels, strict=True)
-    }
+    with tf.GradientTape() as tape:
+        value = loss(model(images, training=True))
+    return tape.gradient(value, [v.value for v in variables])
+
+
+def _jax(model, images, loss, variables):
+    import jax
+
+    def of(values):
+        fixed = [v.value for v in model.non_trainable_variables]
+        return loss(model.stateless_call(values, fixed, images, training=True)[0])
+
+    found = jax.grad(of)([v.value for v in model.trainable_variables])
+    place = {v.path: k for k, v in enumerate(model.trainable_variables)}
+    return [found[place[v.path]] for v in variables]
+
+
+def _torch(model, images, loss, variables):
+    import torch
+
+    return torch.autograd.grad(loss(model(images, training=True)), [v.value for v in variables])

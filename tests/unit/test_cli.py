@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -82,6 +83,32 @@ def test_show_describes_the_experiment_and_its_layers(course):
     assert "augmentation" in out and "0.125" in out
 
 
+def test_list_takes_how_ids_begin(course):
+    found = json.loads(course("list", "resnet", "--json")[1])
+    assert [row["id"] for row in found] == [id for id in experiments.ids() if id[:6] == "resnet"]
+
+
+@pytest.mark.parametrize("id", ["squeezenet/bn", "resnet-v1/20", "minigooglenet/lr-1e-3"])
+def test_show_toml_is_an_entry_whose_lines_say_what_its_parent_is(course, id):
+    out = course("show", id, "--toml")[1]
+    everything = tomllib.loads(re.sub("(?m)^# (?=[a-z_]+ = )", "", out))
+    ((name, entry),) = everything.items()
+    known = {id: experiments.get(id)}
+    whole = experiments._experiment(name, entry, "", known)
+    assert whole.configuration() == known[id].configuration() and whole.parent == id
+    assert (whole.parameters, whole.macs) == (known[id].parameters, known[id].macs)
+    (bare,) = tomllib.loads(out).values()
+    assert bare.keys() == {"parent", "question", "note"}, "what is not kept is not declared"
+
+
+def test_show_says_where_an_entry_counts_another_network(course, monkeypatch):
+    wrong = replace(experiments.get(BN), macs=1)
+    monkeypatch.setitem(experiments._EXPERIMENTS, BN, wrong)
+    out = course("show", BN)[1]
+    assert re.search(r"total +741,088 +13,135,972\n", out)
+    assert "parameters = [741088, 735116, 5972], macs = 13135972" in out
+
+
 BN = "squeezenet/bn"
 RESTART = ["--from-epoch", "40", "60", "--learning-rate", "1e-4", "1e-5"]
 WRONG = [
@@ -112,6 +139,7 @@ WRONG = [
     (["prepare"], "dataset"),
     (["lst"], "list"),
     (["list", "two\nlines"], "two"),
+    (["list", "sqeezenet"], "squeezenet, minigooglenet"),
     ([], "command"),
 ]
 

@@ -248,8 +248,8 @@ def evaluate(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evaluate, monkeypatch):
-    run = tiny.run(ID, profile="ci", seed=3, folder=tiny)
-    before = tiny.file(ID, "ci", 3, tiny).read_bytes()
+    run = experiments.get(ID).run("ci", 3, folder=tiny)
+    before = runs.named(ID, "ci", 3).file(tiny).read_bytes()
     monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
     model, data = evaluation.saved(experiments.get(ID), "ci", 3)
     assert len(data.x_train) == 100 and len(data.x_test) == 30
@@ -263,7 +263,7 @@ def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evalua
     monkeypatch.setenv("COURSE_PROFILE", "ci")
     monkeypatch.setenv("COURSE_SEED", "3")
     assert evaluate()[1] == out
-    file = tiny.file(ID, "ci", 3, tiny)
+    file = runs.named(ID, "ci", 3).file(tiny)
     assert file.read_bytes() == before, "it says when and where the run was made"
     newest = file.with_suffix("") / checkpoints.NEWEST
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -279,12 +279,10 @@ def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
     file.with_suffix("").mkdir()
     (file.with_suffix("") / checkpoints.NEWEST).write_bytes(b"")
     calls = []
-    monkeypatch.setattr(
-        training, "run", lambda e, **options: calls.append(options) or training.Run(e, *[None] * 5)
-    )
-    evaluation.saved(experiments.get(ID), "quick", 3)
-    options = {"profile": "quick", "seed": 3, "folder": tiny, "restarts": (), "train": False}
-    assert calls == [{**options, "precision": "float32"}]
+    whole = training.Trained(None, "model", "data", None, {})
+    monkeypatch.setattr(training, "restored", lambda *run: calls.append(run) or whole)
+    assert evaluation.saved(experiments.get(ID), "quick", 3) == ("model", "data")
+    assert calls == [(runs.named(ID, "quick", 3, precision="float32"), tiny)]
     versions = {**record["versions"], "jax": "1"}
     del versions["tensorflow"]
     records.write({**record, "backend": "jax", "versions": versions}, tiny)

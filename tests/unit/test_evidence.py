@@ -72,8 +72,8 @@ def test_records_in_their_places_pass(published, make_record):
         ({"schema": 99}, "schema 99"),
         ({"config_hash": "0"}, "config_hash"),
         ({"network": "11"}, "with the network 11…, and that of squeezenet/bn today is 00…"),
-        ({"data": {}}, "'data name'"),
-        ({"restarts": 7}, "restarts are not"),
+        ({"data": {}}, "`name`"),
+        ({"restarts": 7}, "`restarts`"),
     ],
 )
 def test_a_wrong_record_is_named_and_hides_no_other(published, make_record, change, says):

@@ -26,7 +26,9 @@ def test_figure_without_a_caption_has_no_empty_one():
 
 
 def test_source_is_the_code_of_the_library_itself():
-    code = source(settings.whole_number)
+    code = source("settings.whole_number")
     text = (settings.ROOT / "course_lib" / "settings.py").read_text()
-    assert code.text.startswith("def whole_number(") and code.text in text
+    assert code.text.startswith("def whole_number(") and '"""' not in code.text
+    assert all(line in text for line in code.text.splitlines())
+    assert code.text == source(settings.whole_number).text
     assert code._repr_markdown_() == f"```python\n{code.text}\n```" and repr(code) == code.text

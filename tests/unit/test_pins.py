@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from course_lib import settings
+from course_lib.settings import CourseError
 
 # A notebook: a cell before the course is imported, a build, a cell, a build and a run.
 NOTEBOOK = """
@@ -87,8 +88,7 @@ PINNED = [
     (ODD | {"backend": "jax", "nnx_enabled": True}, {}),
     ("no JSON", LIMITS),
     (ODD, {"KERAS_MAX_EPOCHS": "1", "first": "import keras; keras.config.dtype_policy()"}),
-    ({}, {"first": f"import keras; {CHANGED}"}),
-    ({}, {"then": f"{CHANGED}; keras.config.set_max_steps_per_epoch(1)"}),
+    ({}, {"first": f"import keras; {CHANGED}", "then": CHANGED}),
 ]
 
 
@@ -100,27 +100,40 @@ def test_a_setting_of_keras_changes_no_network_and_no_run(content, variables, pl
 
 
 RUN = ("-m", "course_lib", "run", "squeezenet/bn", "--profile", "ci")
-TORCH = (
-    "keras.backend.backend = lambda: 'torch';"
-    "os.environ.update(KERAS_BACKEND='torch', KERAS_TORCH_DEVICE='cpu')"
-)
 
 
 @pytest.mark.slow
+def test_what_cannot_be_set_is_refused_in_a_notebook(tmp_path):
+    out = shown(written(tmp_path / "keras", {"backend": "jax"}), first="import keras")
+    assert out.startswith("refused: Keras runs on jax, KERAS_BACKEND is ten")
+    assert len(out.splitlines()) == 1 and "start Python again" in out
+
+
+def nnx(patch, keras):
+    patch.setattr(keras.config, "is_nnx_enabled", lambda: True, raising=False)
+
+
+def device(patch, keras):
+    patch.setattr(keras.backend, "backend", lambda: "torch")
+    patch.setenv("KERAS_BACKEND", "torch")
+    patch.setenv("KERAS_TORCH_DEVICE", "cpu")
+
+
 @pytest.mark.parametrize(
-    "content, cells, says",
+    "change, says",
     [
-        ({"backend": "jax"}, {"first": "import keras"}, "Keras runs on jax, KERAS_BACKEND is ten"),
-        ({}, {"then": "keras.config.set_backend('jax')"}, "Keras runs on tensorflow"),
-        ({}, {"then": "keras.config.is_nnx_enabled = lambda: True"}, "KERAS_NNX_ENABLED to 0"),
-        ({}, {"then": TORCH}, "KERAS_TORCH_DEVICE: unset it"),
+        (lambda patch, _: patch.setenv("KERAS_BACKEND", "absent"), "Keras runs on"),
+        (nnx, "KERAS_NNX_ENABLED to 0"),
+        (device, "KERAS_TORCH_DEVICE: unset it"),
     ],
-    ids=str,
+    ids=["backend", "nnx", "device"],
 )
-def test_what_cannot_be_set_is_refused_in_a_notebook(content, cells, says, tmp_path):
-    out = shown(written(tmp_path / "keras", content), **cells)
-    assert out.startswith("refused: ") and len(out.splitlines()) == 1
-    assert says in out and "start Python again" in out
+def test_what_cannot_be_set_later_is_refused_whenever_a_network_is_built(monkeypatch, change, says):
+    from course_lib import backend
+
+    change(monkeypatch, backend.keras)
+    with pytest.raises(CourseError, match=says):
+        backend.pin()
 
 
 @pytest.mark.slow

@@ -44,8 +44,7 @@ def test_the_book_passes():
     [
         # a figure altered: with a comment, in a formula, in words
         (CHAPTER, "the loss is 2.303. It", "the loss is 2.203. It"),
-        (CHAPTER, "\\\\approx 2.3026", "\\\\approx 2.4026"),
-        (CHAPTER, "prints 729,144 parameters", "prints 729,145 parameters"),
+        (CHAPTER, "\\\\approx 4.605", "\\\\approx 4.705"),
         (CHAPTER, "has nine times fewer weights", "has ninety times fewer weights"),
         ("records.md", "ended at 43.66 %", "ended at 45.65 %"),
         # a comment altered
@@ -54,13 +53,17 @@ def test_the_book_passes():
         ("records.md", '"quick", 0) -->', '"quick", 1) -->'),
         # a source taken away, or made up
         (CHAPTER, "fewer parameters (Iandola et al. 2016)", "fewer parameters"),
-        (CHAPTER, "(He et al. 2015, section 2.2). Put", "(He et al. 2014, section 2.2). Put"),
+        (
+            CHAPTER,
+            "(He et al. 2015, section 2.2). We call",
+            "(He et al. 2014, section 2.2). We call",
+        ),
         ("index.md", "<!-- 2.303 = log(10) -->", "([S9](references.md))"),
         # a lie beside an honest number, in another paragraph or unit than its source's
         (CHAPTER, "Nothing crashed.", "Nothing crashed. We reach 85 %."),
-        (CHAPTER, "is a job for a GPU", "is a job for a GPU, which is fifty times faster"),
-        (CHAPTER, "will need a reason too.", "will need a reason too. BN gains +1.5 points."),
-        (CHAPTER, "Open this when you have an answer", "Open this: 90 % are wrong"),
+        (CHAPTER, "days without.", "days without, fifty times as long."),
+        (CHAPTER, "BN alone is enough.", "BN alone is enough. It gains +1.5 points."),
+        (CHAPTER, "What you should find", "What you should find: 90 % are wrong"),
         ("index.md", "description: A course", "description: With 95 % accuracy. A course"),
         ("references.md", "## The papers", "## The papers\n\n```{note}\n90 % of them.\n```"),
     ],
