@@ -111,11 +111,10 @@ def scripts() -> dict[str, dict[str, str]]:
     """By the name of its module, the script and the style that each explorer has today."""
     from course_lib.explorers import kit
 
-    style = kit.Explorer._css
     return {
         f"course_lib.explorers.{file.stem}": {
             "_esm": kit.script(str(file.with_suffix(".py"))),
-            "_css": style,
+            "_css": kit.Explorer._css,
         }
         for file in kit.KIT.parent.glob("*.js")
         if file != kit.KIT
@@ -127,6 +126,12 @@ def explorers(notebook: NotebookNode) -> list[tuple[str, dict]]:
     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}).values()
     found = [(m["state"].get("_anywidget_id", "").rpartition(".")[0], m["state"]) for m in models]
     return [(module, state) for module, state in found if module.startswith("course_lib.")]
+
+
+def shown_sources() -> list[str]:
+    """The texts of the library, as they are and as `figures.source` shows them: no docstrings."""
+    texts = [path.read_text(encoding="utf-8") for path in LIBRARY.rglob("*.py")]
+    return texts + [re.sub(r'\n +""".*?"""(?=\n)', "", text, flags=re.S) for text in texts]
 
 
 def stale(notebook: NotebookNode) -> list[str]:
@@ -152,10 +157,9 @@ def stale(notebook: NotebookNode) -> list[str]:
         for output in cell.outputs:
             shown = output.get("data", {}).get("text/markdown", "")
             if shown.startswith("```python\n"):
-                library = library or [p.read_text("utf-8") for p in LIBRARY.rglob("*.py")]
+                library = library or shown_sources()
                 code = shown.removeprefix("```python\n").removesuffix("\n```")
-                lines_of = code.splitlines()  # without the docstring, which a page does not show
-                if not any(all(line in text for line in lines_of) for text in library):
+                if not any(code in text for text in library):
                     lines.append(f"{called} shows code that was changed since: {again}")
     widgets = explorers(notebook)
     now = scripts() if widgets else {}

@@ -82,10 +82,10 @@ def stored(path: Path, recorded: bool = False) -> str:
             state.update(now.get(module, {}))
     else:
         states = {}
+    if not recorded:  # before it runs: HEAD may move meanwhile
+        notebook.metadata["course"] = circumstances(notebook)
     states |= execute(chosen)
     notebook.metadata["widgets"] = {STATE: {"state": states}}
-    if not recorded:
-        notebook.metadata["course"] = circumstances(notebook)
     for cell in chosen:
         try:
             cell.outputs = outputs.tidy(cell.outputs, cell.id)
