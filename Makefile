@@ -23,6 +23,10 @@ READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 CHAPTERS := $(BIN)/python tools/notebooks.py
 
+# owner/name on GitHub, as pyproject.toml states it, and the files that `make format` carries it to.
+REPOSITORY = $(shell sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml)
+NAMED_IN := README.md CONTRIBUTING.md CITATION.cff _config.yml book/index.md
+
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
@@ -74,7 +78,6 @@ lint: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted: run make format"; exit 1; }
 	@$(CHAPTERS) --check book
-	@$(BIN)/python tools/address.py --check
 	@$(BIN)/python tools/vendor.py --check
 
 unit: $(READY)
@@ -149,7 +152,9 @@ record: $(READY) ## work off data/queue.txt in the background of other work; MIN
 
 format: $(READY) ## bring code and notebooks into form; carry the repository's address
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
-	@$(BIN)/python tools/address.py
+	@OURS=$(REPOSITORY) perl -pi -e '($$owner, $$name) = split "/", $$ENV{OURS}; \
+		s{(github\.com/|google\.com/github/)[\w-]+/[\w-]+}{$$1$$owner/$$name}g; \
+		s{[\w-]+\.github\.io/[\w-]+}{lc($$owner) . ".github.io/$$name"}ge' $(NAMED_IN)
 	@$(CHAPTERS) book
 
 pages: $(READY) ## run chapters on real data, store what they show; CHAPTER=03, DATA=folder, RECORDED=1

@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import address
 import nbformat
+import notebooks
 import pytest
 from nbclient import NotebookClient
 from nbformat import v4
@@ -61,7 +61,7 @@ def executed(folder: Path, *sources: str):
     assert "/content/" in first, "the first cell has changed: change this test with it"
     first = first.replace("/content/", f"{folder}/")
     notebook = v4.new_notebook(cells=[v4.new_code_cell(s) for s in (COLAB, first, *sources)])
-    home = address.repository()
+    home = notebooks.repository()
     git = {"COUNT": "1", "KEY_0": f"url.file://{ROOT}.insteadOf", "VALUE_0": home}
     ours = {f"GIT_CONFIG_{key}": value for key, value in git.items()}
     ours |= {"COURSE_PROFILE": "ci", "COURSE_RUNS_DIR": str(folder / "runs")}
