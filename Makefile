@@ -4,6 +4,8 @@ PYTHON = python3
 DATA =
 CHAPTER =
 RECORDED =
+N =
+NAME =
 RUN =
 PORT = 8000
 LAB =
@@ -43,7 +45,7 @@ NBVAL := _build/nbval
 TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/$(NBVAL)/runs"
 
 .PHONY: help book serve lab test check lint unit chapters site test-backends test-colab test-lowest \
-	verify bench record format pages lock clean
+	verify bench record format chapter pages lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -156,6 +158,9 @@ format: $(READY) ## bring code and notebooks into form; carry the repository's a
 		s{(github\.com/|google\.com/github/)[\w-]+/[\w-]+}{$$1$$owner/$$name}g; \
 		s{[\w-]+\.github\.io/[\w-]+}{lc($$owner) . ".github.io/$$name"}ge' $(NAMED_IN)
 	@$(CHAPTERS) book
+
+chapter: $(READY) ## the skeleton of a chapter: N=14 NAME="Why it works"
+	@$(BIN)/python tools/chapter.py "$(N)" "$(NAME)"
 
 pages: $(READY) ## run chapters on real data, store what they show; CHAPTER=03, DATA=folder, RECORDED=1
 	@$(ISOLATED) $(BIN)/python tools/pages.py $(CHAPTER) $(if $(RECORDED),--recorded) \
