@@ -4,6 +4,8 @@ PYTHON = python3
 DATA =
 CHAPTER =
 RECORDED =
+N =
+NAME =
 RUN =
 PORT = 8000
 LAB =
@@ -23,6 +25,10 @@ READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 CHAPTERS := $(BIN)/python tools/notebooks.py
 
+# owner/name on GitHub, as pyproject.toml states it, and the files that `make format` carries it to.
+REPOSITORY = $(shell sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml)
+NAMED_IN := README.md CONTRIBUTING.md CITATION.cff _config.yml book/index.md
+
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
@@ -39,7 +45,7 @@ NBVAL := _build/nbval
 TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/$(NBVAL)/runs"
 
 .PHONY: help book serve lab test check lint unit chapters site test-backends test-colab test-lowest \
-	verify bench record format pages lock clean
+	verify bench record format chapter pages lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -74,7 +80,6 @@ lint: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "Not formatted: run make format"; exit 1; }
 	@$(CHAPTERS) --check book
-	@$(BIN)/python tools/address.py --check
 	@$(BIN)/python tools/vendor.py --check
 
 unit: $(READY)
@@ -118,8 +123,8 @@ test-colab: | $(BIN)/uv ## on Colab's versions: first cell, training, chapters
 	@$(call isolated,.venv-colab) .venv-colab/bin/python $(ELSEWHERE) tests/environments/colab.py
 
 # What reads and trains; the tools, the pages and the other backends have versions of their own.
-CORE := squeezenet googlenet resnet densenet normalization counting experiments schedules \
-	synthetic cifar10 tiny_imagenet hdf5 augment feeding records tables checkpoints \
+MODELS := $(filter-out __init__ graph pretrained,$(basename $(notdir $(wildcard course_lib/models/*.py))))
+CORE := $(MODELS) models counting experiments schedules synthetic cifar10 tiny_imagenet hdf5 augment feeding records tables checkpoints \
 	training evaluation signals figures palette plots diagrams explorer
 test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: core of the unit tests
 	@rm -rf .venv-lowest
@@ -131,7 +136,7 @@ test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: c
 		$$(grep -E '^(pytest|pytest-xdist|hypothesis)==' requirements.lock)
 	@mkdir -p .venv-lowest/var
 	@$(call isolated,.venv-lowest) .venv-lowest/bin/python $(ELSEWHERE) -n 2 \
-		tests/environments/lowest.py $(CORE:%=tests/unit/test_%.py)
+		tests/environments/lowest.py $(wildcard $(CORE:%=tests/unit/test_%.py))
 
 verify: $(READY) ## every record and number in the book; RUNS=folder: your runs against the records
 	@$(ISOLATED) $(BIN)/python tools/verify.py $(if $(RUNS),--runs "$(RUNS)")
@@ -149,8 +154,13 @@ record: $(READY) ## work off data/queue.txt in the background of other work; MIN
 
 format: $(READY) ## bring code and notebooks into form; carry the repository's address
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
-	@$(BIN)/python tools/address.py
+	@OURS=$(REPOSITORY) perl -pi -e '($$owner, $$name) = split "/", $$ENV{OURS}; \
+		s{(github\.com/|google\.com/github/)[\w-]+/[\w-]+}{$$1$$owner/$$name}g; \
+		s{[\w-]+\.github\.io/[\w-]+}{lc($$owner) . ".github.io/$$name"}ge' $(NAMED_IN)
 	@$(CHAPTERS) book
+
+chapter: $(READY) ## the skeleton of a chapter: N=14 NAME="Why it works"
+	@$(BIN)/python tools/chapter.py "$(N)" "$(NAME)"
 
 pages: $(READY) ## run chapters on real data, store what they show; CHAPTER=03, DATA=folder, RECORDED=1
 	@$(ISOLATED) $(BIN)/python tools/pages.py $(CHAPTER) $(if $(RECORDED),--recorded) \

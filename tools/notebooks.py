@@ -14,10 +14,10 @@ import hashlib
 import os
 import re
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
-import address
 import nbformat
 import outputs
 from nbformat import NotebookNode, v4
@@ -70,9 +70,15 @@ def is_chapter(path: Path) -> bool:
     return path.resolve().parent == ROOT / "book"
 
 
+def repository() -> str:
+    """The repository's address, as pyproject.toml states it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["urls"]["Repository"]
+
+
 def setup_cell() -> NotebookNode:
     """The first cell of every chapter."""
-    source = SETUP.format(repository=address.repository()).strip()
+    source = SETUP.format(repository=repository()).strip()
     return v4.new_code_cell(source, metadata={"tags": list(SETUP_TAGS)})
 
 
@@ -132,7 +138,8 @@ def _with_link(cells: list[NotebookNode], chapter: str) -> list[NotebookNode]:
     """Write the link to Colab below the title of the first cell."""
     if not cells or cells[0].cell_type != "markdown" or not cells[0].source.startswith("# "):
         raise Fault("must begin with a Markdown cell whose first line is the title, '# …'")
-    link = LINK.format(f"{address.colab(address.repository())}/blob/main/book/{chapter}")
+    colab = repository().replace("github.com", "colab.research.google.com/github")
+    link = LINK.format(f"{colab}/blob/main/book/{chapter}")
     text = re.sub(rf"\n*^{re.escape(LINK[:-4])}.*$", "", cells[0].source, flags=re.M)
     title, _, rest = text.partition("\n")
     cells[0].source = f"{title}\n\n{link}\n\n{rest.strip()}".strip()

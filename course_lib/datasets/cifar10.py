@@ -47,11 +47,6 @@ CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
 
-# Mean and standard deviation of R, G and B over the 50,000 training images, in grey levels from
-# 0 to 255, as printed in the protocol of the article "Keras-SqueezeNet: CIFAR-10" (source S1).
-MEAN = (125.307, 122.95, 113.865)
-DEVIATION = (62.9932, 62.0887, 66.7048)
-
 # A batch as pickled under Python 2 has 31 MB; one whose bytes were pickled as text has 45.
 MAX_FILE_BYTES = 128 * 2**20
 

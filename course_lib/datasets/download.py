@@ -48,7 +48,6 @@ def fetch(
     url: str,
     known_hash: str,
     target_folder: Path,
-    mirrors: tuple[str, ...] = (),
     *,
     size: int | None = None,
     progress: bool | None = None,
@@ -56,10 +55,9 @@ def fetch(
     """The path of the file at `url` in `target_folder`, downloaded if it is not there yet.
 
     known_hash: SHA-256 in hexadecimal, or "md5:" and the MD5, for want of a better one. A file
-    that is there already is checked too. `mirrors` are tried in turn after `url`; what a
-    cut download left in `<name>.part` is continued, by the next call as well. `size` in bytes
-    lets an error tell a truncated file. `progress` True or False shows or hides the bar on
-    stderr; None shows it on a terminal.
+    that is there already is checked too. What a cut download left in `<name>.part` is continued,
+    by the next call as well. `size` in bytes lets an error tell a truncated file. `progress` True
+    or False shows or hides the bar on stderr; None shows it on a terminal.
 
     Raises CourseError when the file cannot be downloaded (saying what to put where), when its
     hash is wrong, and when the folder cannot be written to. The file is complete or absent.
@@ -73,18 +71,15 @@ def fetch(
     with files.alone(folder):
         if target.exists():  # another process fetched it while this one waited
             return _checked(target, known_hash, size)
-        reasons = []
-        for address in (url, *mirrors):
-            try:
-                retrieve(address, target, known_hash, progress=progress)
-                return target
-            except Unavailable as error:
-                reasons.append(f"{address}: {error}")
-    algorithm, digest = _hash(known_hash)
-    raise settings.CourseError(
-        f"cannot download {target.name} ({'; '.join(reasons)}); put the file {target.name} with "
-        f"{HASHES[algorithm]} {digest} into {folder} and run this again"
-    )
+        try:
+            retrieve(url, target, known_hash, progress=progress)
+            return target
+        except Unavailable as error:
+            algorithm, digest = _hash(known_hash)
+            raise settings.CourseError(
+                f"cannot download {target.name} ({url}: {error}); put the file {target.name} with "
+                f"{HASHES[algorithm]} {digest} into {folder} and run this again"
+            ) from error
 
 
 def _hash(known_hash: str) -> tuple[str, str]:

@@ -1,7 +1,10 @@
-"""Widgets that compute in the browser: one small .py and one .js each."""
+"""Widgets that compute in the browser: one small .py and one .js each, which are found here."""
 
-from course_lib.explorers.predict import Prediction
-from course_lib.explorers.schedules import ScheduleExplorer
-from course_lib.explorers.signal import SignalExplorer
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["Prediction", "ScheduleExplorer", "SignalExplorer"]
+from course_lib.explorers.kit import Explorer
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
+globals().update({kind.__name__: kind for kind in Explorer.__subclasses__()})

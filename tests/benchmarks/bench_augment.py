@@ -27,12 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import tensorflow as tf
 
+from course_lib import experiments
 from course_lib.backend import keras
-from course_lib.datasets import augment, cifar10
+from course_lib.datasets import augment
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)  # Keras calls SciPy by an old name
 
 ROUNDS = 20
+PLAIN = experiments.get("squeezenet/plain")
 SQUEEZENET = {"shift": 0.125, "flip": True}
 DENSENET = {"rotation": 40, "shift": 0.2, "zoom": 0.2, "shear": 0.2, "flip": True}
 DEEPERGOOGLENET = {"rotation": 18, "shift": 0.2, "zoom": 0.15, "shear": 0.15, "flip": True}
@@ -82,7 +84,7 @@ def batches_of_layers(options, fill, images):
 def compared(name, options, size, batch, fill, wanted):
     """(name, batch, wanted, legacy, ours, layers): functions of a step that make a batch each."""
     images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
-    images = augment.standardise(images, cifar10.MEAN, cifar10.DEVIATION)
+    images = augment.standardise(images, PLAIN.mean, PLAIN.deviation)
     flow = legacy_generator(options, fill).flow(images, batch_size=batch, shuffle=False)
     layers = batches_of_layers(options, fill, images)
 
@@ -101,7 +103,7 @@ def whole_batch(batch=64):
     def standard(step):
         start = step * batch % (len(images) - batch)
         rows = images[order[start : start + batch]]
-        return augment.standardise(rows, cifar10.MEAN, cifar10.DEVIATION)
+        return augment.standardise(rows, PLAIN.mean, PLAIN.deviation)
 
     def legacy(step):
         return np.stack([generator.random_transform(image) for image in standard(step)])

@@ -116,6 +116,18 @@ def test_what_is_imported_is_declared_and_the_reverse():
     assert imported - set().union(*extras) == needed - NOT_IMPORTED
 
 
+def test_the_repository_and_the_version_are_those_of_pyproject_everywhere():
+    root = PACKAGE.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ours = project["urls"]["Repository"].removeprefix("https://github.com/")
+    named = re.search("NAMED_IN := (.*)", (root / "Makefile").read_text(encoding="utf-8"))[1]
+    for name in named.split():
+        text = (root / name).read_text(encoding="utf-8")
+        found = re.findall(r"(?:github|google)\.com/(?:github/)?([\w-]+/[\w-]+)", text)
+        assert set(found) == {ours}, f"{name}: run make format"
+    assert f"\nversion: {project['version']}\n" in (root / "CITATION.cff").read_text()
+
+
 def test_every_file_of_the_library_stays_short():
     lengths = {str(f): len(f.read_text(encoding="utf-8").splitlines()) for f in FILES}
     assert {name: count for name, count in lengths.items() if count >= 300} == {}
