@@ -1,7 +1,10 @@
 # Two commands do most of it: `make book` and `make test`. `make help` lists the rest.
 
 PYTHON = python3
-DATA = builtin
+DATA =
+CHAPTER =
+RECORDED =
+RUN =
 PORT = 8000
 LAB =
 LOCK =
@@ -31,11 +34,12 @@ isolated = env PATH="$(CURDIR)/$(1)/bin:$$PATH" \
 	KERAS_HOME="$(CURDIR)/$(1)/var/keras" \
 	MPLCONFIGDIR="$(CURDIR)/$(1)/var/matplotlib"
 ISOLATED := $(call isolated,.venv)
-# The runs that chapters start while nbval tries them.
-TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/_build/tried"
+# nbval tries the chapters there, and keeps there what their cells train.
+NBVAL := _build/nbval
+TRIED := COURSE_PROFILE=ci COURSE_RUNS_DIR="$(CURDIR)/$(NBVAL)/runs"
 
 .PHONY: help book serve lab test check lint unit chapters site test-backends test-colab test-lowest \
-	verify bench record format outputs lock clean
+	verify bench record format pages lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -43,8 +47,8 @@ help: ## this list
 
 # --- read ---------------------------------------------------------------------------------------
 
-book: $(READY) ## build the book; DATA=cifar10 builds it with real images
-	@$(ISOLATED) $(BIN)/python tools/build_book.py --data "$(DATA)"
+book: $(READY) ## build the book from its stored outputs; RUN=1 runs all of it on built-in pictures
+	@$(ISOLATED) $(BIN)/python tools/build_book.py $(if $(RUN),--run)
 
 serve: $(READY) ## show the built book on http://localhost:8000 (PORT=…)
 	@test -f _build/html/index.html || { echo "There is no book yet: run make book"; exit 1; }
@@ -60,7 +64,7 @@ lab: $(READY) ## open the chapters in JupyterLab (LAB=--no-browser, …)
 # In order of patience: seconds, then minutes. Each step begins when the one before it has passed.
 test: ## everything that CI runs
 	@$(MAKE) --no-print-directory lint verify unit
-	@$(MAKE) --no-print-directory book DATA=builtin
+	@$(MAKE) --no-print-directory book RUN=
 	@$(MAKE) --no-print-directory chapters site
 
 check: lint ## lint and fast tests, under a minute
@@ -76,10 +80,12 @@ lint: $(READY)
 unit: $(READY)
 	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site
 
-# By file, since the cells of one chapter share a kernel.
+# Each chapter once, its solutions at the end; by file, since the cells of one share a kernel.
 chapters: $(READY)
-	@rm -rf _build/tried
-	@$(ISOLATED) $(TRIED) $(PYTEST) --nbval-lax -n 2 --dist loadfile --nbval-cell-timeout=300 book
+	@rm -rf $(NBVAL)
+	@$(ISOLATED) $(BIN)/python tools/pages.py --nbval $(NBVAL)
+	@$(ISOLATED) $(TRIED) $(PYTEST) --nbval-lax -n 2 --dist loadfile --nbval-cell-timeout=300 \
+		--nbval-sanitize-with tools/nbval.cfg $(NBVAL)
 
 site: $(READY)
 	@$(ISOLATED) $(PYTEST) -n 2 -rs tests/site
@@ -146,8 +152,9 @@ format: $(READY) ## bring code and notebooks into form; carry the repository's a
 	@$(BIN)/python tools/address.py
 	@$(CHAPTERS) book
 
-outputs: $(READY) ## run the chapters, store the outputs of the checked cells
-	@$(ISOLATED) $(CHAPTERS) --outputs book
+pages: $(READY) ## run chapters on real data, store what they show; CHAPTER=03, DATA=folder, RECORDED=1
+	@$(ISOLATED) $(BIN)/python tools/pages.py $(CHAPTER) $(if $(RECORDED),--recorded) \
+		$(if $(DATA),--data "$(DATA)")
 
 lock: $(BIN)/uv ## write requirements.lock anew; LOCK=--upgrade takes newer versions
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 $(LOCK) \

@@ -1,4 +1,4 @@
-"""The course's logo and cover, drawn by code in the visual language of `course_lib.figures`."""
+"""The course's own figures outside of chapters, logo and cover first, drawn by code."""
 
 import html
 import os
@@ -9,6 +9,7 @@ from math import cos
 from pathlib import Path
 
 from course_lib import records
+from course_lib.figures import forest
 from course_lib.figures.figure import Figure
 from course_lib.figures.palette import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 from course_lib.figures.svg import box, svg, text
@@ -20,6 +21,12 @@ def logo() -> Figure:
     for colour, flip in ((BLUE, ""), (ORANGE, ' transform="matrix(-1 0 0 1 64 0)"')):
         parts.append(f'<path d="M4 17.5H30.5V45H22L4 32Z" fill="{colour}"{flip}/>')
     return Figure(svg(64, 64, parts, 64), "Micro-Architectures")
+
+
+def bfloat16() -> Figure:
+    """Three experiments in both precisions: the control of book/records.md."""
+    ids = ("squeezenet/bn", "resnet-v1/20", "minigooglenet/lr-1e-2")
+    return forest([records.in_bfloat16(id, "quick") for id in ids])
 
 
 QUESTIONS = {

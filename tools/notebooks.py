@@ -104,10 +104,10 @@ def _cell(cell: NotebookNode) -> NotebookNode:
 def _store(cell: NotebookNode) -> None:
     """Bring the outputs of a code cell into form; clear them where `make pages` stored none."""
     ran = cell.metadata.get("course")
-    untouched = ran and ran["gave"] == outputs.digest(cell.outputs)
+    untouched = ran and ran["gave"] == outputs.gave(cell)
     cell.outputs = outputs.tidy(cell.outputs, cell.id) if ran else []
     if untouched:
-        ran["gave"] = outputs.digest(cell.outputs)
+        ran["gave"] = outputs.gave(cell)
     # Always 1: nbval asks only that there is a count, and a new cell moves no other.
     cell.execution_count = 1 if cell.outputs else None
 

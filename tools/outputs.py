@@ -23,9 +23,15 @@ class Fault(Exception):
     """A notebook that cannot be brought into form. The message says why."""
 
 
-def digest(value) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def ran(cell: NotebookNode) -> str:
+    """The hash of a cell's source."""
+    return hashlib.sha256(cell.source.strip("\n").encode()).hexdigest()[:12]
+
+
+def gave(cell: NotebookNode) -> str:
+    """The hash of a cell's outputs, but for the names of the widgets in them."""
+    without = re.sub(r'"model_id": "[^"]*"', "", json.dumps(cell.outputs, sort_keys=True))
+    return hashlib.sha256(without.encode()).hexdigest()[:12]
 
 
 def tidy(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:
@@ -65,7 +71,7 @@ def _text(text: str, name: str) -> str:
 
 def mark(cell: NotebookNode) -> None:
     """Note that the outputs of `cell`, in form, are those of its present source."""
-    cell.metadata["course"] = {"ran": digest(cell.source), "gave": digest(cell.outputs)}
+    cell.metadata["course"] = {"ran": ran(cell), "gave": gave(cell)}
 
 
 def trim_widgets(cells: list[NotebookNode], metadata: dict) -> dict:
@@ -105,7 +111,7 @@ def scripts() -> dict[str, dict[str, str]]:
     """By the name of its module, the script and the style that each explorer has today."""
     from course_lib.explorers import kit
 
-    style = kit.KIT.with_suffix(".css").read_text(encoding="utf-8")
+    style = kit.Explorer._css
     return {
         f"course_lib.explorers.{file.stem}": {
             "_esm": kit.script(str(file.with_suffix(".py"))),
@@ -139,16 +145,17 @@ def stale(notebook: NotebookNode) -> list[str]:
         stored = cell.metadata.get("course", {})
         if not stored:
             lines.append(f"{called} was never run: {again}")
-        elif stored["ran"] != digest(cell.source):
+        elif stored["ran"] != ran(cell):
             lines.append(f"{called} was changed after it was run: {again}")
-        elif stored["gave"] != digest(cell.outputs):
+        elif stored["gave"] != gave(cell):
             lines.append(f"{called} holds outputs of another run: {again}")
         for output in cell.outputs:
             shown = output.get("data", {}).get("text/markdown", "")
             if shown.startswith("```python\n"):
                 library = library or [p.read_text("utf-8") for p in LIBRARY.rglob("*.py")]
                 code = shown.removeprefix("```python\n").removesuffix("\n```")
-                if not any(code in text for text in library):
+                lines_of = code.splitlines()  # without the docstring, which a page does not show
+                if not any(all(line in text for line in lines_of) for text in library):
                     lines.append(f"{called} shows code that was changed since: {again}")
     widgets = explorers(notebook)
     now = scripts() if widgets else {}

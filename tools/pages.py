@@ -50,7 +50,7 @@ def with_solutions(notebook: NotebookNode) -> NotebookNode:
 
 def needed(cell: NotebookNode) -> bool:
     """Whether a cell belongs to those that run without training."""
-    imports = cell.cell_type == "code" and re.match(r"(from|import) ", cell.source)
+    imports = re.match(r"(#.*\n|\n)*(from|import) ", cell.source)
     return notebooks.is_run(cell) and bool(imports or notebooks.is_compared(cell))
 
 

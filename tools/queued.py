@@ -35,9 +35,9 @@ def read(file: Path) -> list[Run]:
         if not words:
             continue
         try:
-            if len(words) != 3:
-                raise CourseError(f"a line is `id profile seed`, not {line.strip()!r}")
-            run = runs.named(*words)
+            if len(words) not in (3, 4):
+                raise CourseError(f"a line is `id profile seed [precision]`, not {line.strip()!r}")
+            run = runs.named(*words[:3], precision=(words[3:] or [None])[0])
             if run.profile.name == "ci":
                 raise CourseError("what is drawn is not published")
             if str(run) in lines_of:

@@ -1,8 +1,8 @@
 """Work off the queue of recordings: `make record MINUTES=150`.
 
-data/queue.txt names runs, the most wanted first, `id profile seed` a line. Each is a process of its
-own, one thread at the lowest priority, as many side by side as there are cores. What was stopped,
-however roughly, goes on at the next call from its last completed epoch.
+data/queue.txt names runs, the most wanted first, `id profile seed [precision]` a line. Each is a
+process of its own, one thread at the lowest priority, as many side by side as there are cores. What
+was stopped, however roughly, goes on at the next call from its last completed epoch.
 
 A run's code is a clone of this repository at a commit, so that nobody's editing gets into a record:
 a new run takes HEAD; one that was interrupted takes the commit on which it began, which its
@@ -66,6 +66,7 @@ def start(run: Run, minutes: float | None) -> Job:
     log.parent.mkdir(parents=True, exist_ok=True)
     words = ["run", run.experiment.id, "--publish"]
     words += ["--profile", run.profile.name, "--seeds", str(run.seed)]
+    words += ["--precision", run.precision] if run.precision else []
     words += ["--minutes", f"{minutes:.2f}"] if minutes else []
     environment = {
         **os.environ,

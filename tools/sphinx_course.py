@@ -2,7 +2,7 @@
 
 - `{course-figure} module.function`, a directive: the inline SVG that the function returns, drawn
   anew at every build.
-- A line on every chapter that says under which profile its live cells ran.
+- A line on every chapter that says when it was run, on what and where.
 - What a widget says without a script, for browsers that run none.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
 - The palette as custom properties, and columns of numbers at the right.
@@ -11,8 +11,11 @@
 - Small mends: roles in the list of sources, the cover's <title>.
 """
 
+import html
 import importlib
+import json
 import re
+from pathlib import Path
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -67,25 +70,43 @@ class FoldedCells(SphinxPostTransform):
 def toggle_name(code: str) -> str:
     """What a folded cell is called: by its first comment, else by its first line of work."""
     lines = [line.strip() for line in code.splitlines() if line.strip()]
-    comments = [line for line in lines if line.startswith("# ") and "NBVAL" not in line]
+    comments = [line for line in lines if line.startswith("# ")]
     work = [line for line in lines if not line.startswith(("#", "import ", "from "))]
     if not comments and not work:
         return "Code: imports" if lines else "Code"
     return f"Code: {(comments or work)[0].lstrip('# ').rstrip('.:(')}"
 
 
-def built_with(records: str) -> str:
-    """The line for a chapter. records: address of the page that explains profiles."""
-    profile = settings.profile()
+def built_with(records: str, course: dict | None) -> str:
+    """The line for a chapter, without its end. records: address of the page that explains profiles;
+    course: what `make pages` noted in the notebook, None when the build itself executes it."""
+    profile = settings.PROFILES[course["profile"]] if course else settings.profile()
     name = f'<a href="{records}#profiles">profile <code>{profile.name}</code></a>'
-    return f'<p class="built-with">This page was built under {name}: {profile.says}.</p>'
+    if course is None:
+        return f"This page was run just now under {name}: {profile.says}."
+    told = {key: html.escape(str(value)) for key, value in course.items()}
+    return (
+        f"Run on {told['date']}, on {told['data']} under {name}, with {told['cores']} cores of "
+        f"{told['processor']}; code of commit {told['commit']}."
+    )
+
+
+LINK = re.compile(r"\s*<p>(<a [^>]*>)Open this page in Colab</a></p>")
 
 
 def mark_chapter(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Say below the title of a page that was a notebook how it was built."""
-    if doctree is not None and str(app.env.doc2path(page)).endswith(".ipynb"):
-        line = built_with(context["pathto"]("book/records"))
-        context["body"] = context["body"].replace("</h1>", f"</h1>\n{line}", 1)
+    """Say below the title of a page that was a notebook how it was run, and link it to Colab."""
+    path = str(app.env.doc2path(page))
+    if doctree is None or not path.endswith(".ipynb"):
+        return
+    course = None
+    if app.config.nb_execution_mode == "off":
+        course = json.loads(Path(path).read_text(encoding="utf-8"))["metadata"].get("course")
+    line, body = built_with(context["pathto"]("book/records"), course), context["body"]
+    if link := LINK.search(body):
+        body = body.replace(link[0], "", 1)
+        line += f" {link[1]}Open in Colab</a>"
+    context["body"] = body.replace("</h1>", f'</h1>\n<p class="built-with">{line}</p>', 1)
 
 
 def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:

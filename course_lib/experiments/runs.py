@@ -30,7 +30,8 @@ class Run:
     epochs: int | None = None
 
     def __str__(self):
-        return f"{self.experiment.id} {self.profile.name} {self.seed}"
+        words = self.experiment.id, self.profile.name, str(self.seed), self.precision or ""
+        return " ".join(words).strip()
 
     @property
     def is_live(self) -> bool:

@@ -127,11 +127,13 @@ def seeds(histories: dict, above: float, curve="test_accuracy", *, label, alt=""
 def forest(pairs, profile=None, *, alt="", caption=""):
     """Differences of the final test accuracy: a row per pair, all seeds, Welch's 95 % interval.
 
-    pairs: of experiments or ids, (a, b) for "a against b"; profile: as in `records.compare`.
+    pairs: of experiments or ids, (a, b) for "a against b", or what `records.comparison` gives;
+        profile: as there.
     A filled mark is a seed of a, a hollow one a seed of b, both less the mean of b; the bar is the
     interval of the difference. What is undecided is grey.
     """
-    found = [records.comparison(a, b, profile) for a, b in pairs]
+    found = [p if isinstance(p, records.Comparison) else records.comparison(*p, profile)
+             for p in pairs]  # fmt: skip
     shown = [c for c in found if c.first and c.second]
     missing = [" against ".join(c.names) for c in found if c not in shown]
     with matplotlib.rc_context(STYLE):
@@ -163,7 +165,7 @@ def forest(pairs, profile=None, *, alt="", caption=""):
             "Grey: undecided."
         )
         said += f" Not recorded yet: {'; '.join(missing)}." if missing else ""
-        sentences = " ".join(records.compare(a, b, profile) for a, b in pairs)
+        sentences = " ".join(map(str, found))
         return as_figure(
             drawn, alt or f"Differences of test accuracy. {sentences}", caption or said
         )

@@ -1,6 +1,7 @@
 """What records say: means over seeds, tables, verdicts."""
 
 import contextlib
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,15 @@ GUESS = {"float32": 10e9, "mixed_bfloat16": 30e9}
 CLASSES_AND_IMAGES = {"cifar10": (10, 5_000), "tiny-imagenet": (200, 450)}  # of each class
 
 
-def load(id, profile: str | None = None, folder: Path | None = None) -> list[dict]:
+def load(id, profile: str | None = None, folder: Path | None = None, precision="") -> list[dict]:
     """The records of an experiment, by seed. Without `profile`: of the one with most seeds, and
-    of several the one that goes further."""
+    of several the one that goes further. precision: those in one that is not the profile's."""
     id = experiments.get(getattr(id, "id", id)).id
     found = []
     for name in [profile] if profile else settings.RECORDED:
         files = runs.named(id, name, 0).file(folder).parent.glob(f"{name}-seed*.json")
-        files = [f for f in files if f.stem.removeprefix(f"{name}-seed").isdigit()]
+        wanted = re.compile(rf"{name}-seed\d+{f'-{precision}' if precision else ''}")
+        files = [f for f in files if wanted.fullmatch(f.stem)]
         if len(files) > len(found):
             found = files
     return sorted((read(f) for f in found), key=lambda r: r["seed"])
@@ -146,13 +148,36 @@ class Comparison:
             return "undecided"
         return "better" if self.gap > 0 else "worse"
 
+    def __str__(self) -> str:
+        start = " against ".join(self.names)
+        both = zip(self.names, (self.first, self.second), strict=True)
+        if missing := [name for name, values in both if not values]:
+            return f"{start}: {missing[0]} is not recorded under {self.profile} yet."
+        start = f"{start}, {self.profile}: {self.gap:+.2f} points"
+        fewest = min(len(self.first), len(self.second))
+        if fewest < ENOUGH:
+            return f"{start}, undecided ({'one seed' if fewest == 1 else 'two seeds'})."
+        if self.low is None:
+            return f"{start}, the same in every run on each side."
+        return f"{start}, 95 % interval {self.low:+.2f} to {self.high:+.2f}: {self.verdict}."
+
 
 def comparison(a, b, profile: str | None = None) -> Comparison:
     """`a` against `b`, in numbers; see `compare`."""
     names = tuple(experiments.get(getattr(x, "id", x)).id for x in (a, b))
     sides = {p: [load(x, p) for x in names] for p in ([profile] if profile else settings.RECORDED)}
     profile = max(sides, key=lambda p: (min(ENOUGH, *map(len, sides[p])), any(sides[p])))
-    first, second = (tuple(percent(runs)) for runs in sides[profile])
+    return _comparison(names, profile, sides[profile])
+
+
+def in_bfloat16(id: str, profile: str) -> Comparison:
+    """The runs of an experiment in mixed bfloat16 against those in float32, in numbers."""
+    sides = load(id, profile, precision="mixed_bfloat16"), load(id, profile)
+    return _comparison((f"{id} in bfloat16", "float32"), profile, sides)
+
+
+def _comparison(names: tuple[str, str], profile: str, sides) -> Comparison:
+    first, second = (tuple(percent(runs)) for runs in sides)
     spreads = min(len(first), len(second)) >= ENOUGH and (stdev(first) or stdev(second))
     low, high = welch(first, second) if spreads else (None, None)
     return Comparison(names, profile, first, second, low, high)
@@ -164,18 +189,7 @@ def compare(a, b, profile: str | None = None) -> str:
 
     profile: by default the one in which the side with fewer seeds has most.
     """
-    found = comparison(a, b, profile)
-    both = zip(found.names, (found.first, found.second), strict=True)
-    if missing := [name for name, values in both if not values]:
-        start = " against ".join(found.names)
-        return f"{start}: {missing[0]} is not recorded under {found.profile} yet."
-    start = f"{' against '.join(found.names)}, {found.profile}: {found.gap:+.2f} points"
-    fewest = min(len(found.first), len(found.second))
-    if fewest < ENOUGH:
-        return f"{start}, undecided ({'one seed' if fewest == 1 else 'two seeds'})."
-    if found.low is None:
-        return f"{start}, the same in every run on each side."
-    return f"{start}, 95 % interval {found.low:+.2f} to {found.high:+.2f}: {found.verdict}."
+    return str(comparison(a, b, profile))
 
 
 def welch(first, second) -> tuple[float, float]:

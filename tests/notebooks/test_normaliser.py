@@ -1,13 +1,15 @@
-"""tools/notebooks.py on notebooks as JupyterLab and Colab leave them."""
+"""tools/notebooks.py and tools/outputs.py on notebooks as JupyterLab and Colab leave them."""
 
 import os
 import subprocess
 import sys
 
 import notebooks
+import outputs
+import pages
 import pytest
 from nbformat import v4
-from notebooks import CHECKED, Fault, normalised, text_of
+from notebooks import Fault, normalised, text_of
 
 
 def stream(text, name="stdout"):
@@ -15,21 +17,18 @@ def stream(text, name="stdout"):
 
 
 def dirty():
-    """A title, a checked cell, and a cell with everything that does not belong in a diff."""
+    """A title, a cell that `make pages` ran, and one with what does not belong in a diff."""
     result = v4.new_output("execute_result", {"text/plain": "2"}, execution_count=17)
-    notebook = v4.new_notebook(
-        cells=[
-            v4.new_markdown_cell("# A title\n\nText."),
-            v4.new_code_cell(
-                f"{CHECKED}\nprint(729_144)\n1 + 1\n",
-                outputs=[stream("729144\n"), result],
-                execution_count=17,
-            ),
-            v4.new_code_cell("x = 1", outputs=[stream("noise\n")], execution_count=18),
-            v4.new_code_cell(""),
-        ],
-        metadata={"kernelspec": {"name": "my-env", "display_name": "mine"}, "widgets": {"a": 1}},
-    )
+    cells = [
+        v4.new_markdown_cell("# A title\n\nText."),
+        v4.new_code_cell("1 + 1\n", outputs=[stream("2\n"), result], execution_count=17),
+        v4.new_code_cell("x = 1", outputs=[stream("noise\n")], execution_count=18),
+        v4.new_code_cell(""),
+    ]
+    kernel = {"name": "my-env", "display_name": "mine"}
+    notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "toc": {"a": 1}})
+    notebook.cells[1].metadata["tags"] = ["facts"]
+    outputs.mark(notebook.cells[1])
     notebook.cells[2].metadata = {
         "tags": ["full-run", "full-run"],
         "collapsed": True,
@@ -38,28 +37,78 @@ def dirty():
     return notebook
 
 
-def test_only_checked_cells_keep_outputs_and_all_counts_are_one():
-    _, checked, other = normalised(dirty()).cells
-    assert [output.get("text") for output in checked.outputs] == ["729144\n", None]
-    assert checked.execution_count == checked.outputs[1].execution_count == 1
+def test_only_cells_that_were_run_for_the_page_keep_outputs_and_all_counts_are_one():
+    _, ran, other = normalised(dirty()).cells
+    assert [output.get("text") for output in ran.outputs] == ["2\n", None]
+    assert ran.execution_count == ran.outputs[1].execution_count == 1
+    assert ran.metadata["tags"] == ["facts", "nbval-check-output"]
     assert other.outputs == [] and other.execution_count is None
 
 
-def test_a_checked_cell_without_outputs_gets_no_count():
-    notebook = dirty()
-    notebook.cells[1].outputs = []
-    assert normalised(notebook).cells[1].execution_count is None
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<T at 0x7f01ab>", "<T at 0x0>"),
+        ("a 10%\ra 100%\nb", "a 100%\nb"),
+        (f"{notebooks.ROOT}/data/x", "data/x"),
+        ('<style>#T_0a1b2_row0</style><table id="T_0a1b2">', "T_cell1"),
+    ],
+)
+def test_outputs_hold_nothing_of_one_run_and_one_machine(text, kept):
+    assert kept in outputs.tidy([stream(text)], "cell12")[0].text
 
 
 @pytest.mark.parametrize(
     "output",
-    [stream("careful\n", "stderr"), v4.new_output("error", ename="E", evalue="", traceback=[])],
+    [
+        stream("careful\n", "stderr"),
+        stream("in /root/me/x"),
+        v4.new_output("error", ename="E", evalue="", traceback=[]),
+    ],
 )
-def test_a_checked_cell_may_not_store_a_warning_or_an_error(output):
-    notebook = dirty()
-    notebook.cells[1].outputs.append(output)
-    with pytest.raises(Fault, match="error or a warning"):
-        normalised(notebook)
+def test_no_cell_stores_a_warning_an_error_or_a_foreign_path(output):
+    with pytest.raises(Fault):
+        outputs.tidy([output], "cell12")
+
+
+def test_a_page_is_old_when_a_cell_an_output_or_the_library_changed():
+    notebook = normalised(dirty())
+    del notebook.cells[2]
+    assert outputs.stale(notebook) == []
+    notebook.cells[1].source += "  # changed"
+    assert outputs.stale(notebook)[0].startswith("cell 1 (1 + 1  # changed) was changed after")
+    notebook.cells[1].source = "1 + 1"
+    notebook.cells[1].outputs[0].text = "3\n"
+    assert "outputs of another run: make pages RECORDED=1" in outputs.stale(notebook)[0]
+    code = "```python\ndef fire_of_old():\n    pass\n```"
+    notebook.cells[1].outputs = [v4.new_output("display_data", {"text/markdown": code})]
+    outputs.mark(notebook.cells[1])
+    assert "shows code that was changed" in outputs.stale(notebook)[0]
+
+
+def with_widget(script):
+    """A cell that shows an explorer, among states of which one is shown nowhere."""
+    state = {"_anywidget_id": "course_lib.explorers.schedules.ScheduleExplorer", "_x": None}
+    state |= outputs.scripts()["course_lib.explorers.schedules"] | {"layout": "IPY_MODEL_b"}
+    state["_esm"] = script or state["_esm"]
+    models = {"a": {"state": state}, "b": {"state": {}}, "c": {"state": {}}}
+    view = v4.new_output("display_data", {outputs.VIEW: {"model_id": "a"}})
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("show()", outputs=[view])])
+    notebook.metadata["widgets"] = {outputs.STATE: {"state": models}}
+    outputs.mark(notebook.cells[0])
+    return normalised(notebook)
+
+
+def test_widgets_are_stored_under_lasting_names_without_what_no_page_needs():
+    notebook = with_widget(None)
+    models = notebook.metadata["widgets"][outputs.STATE]["state"]
+    shown, layout = models
+    assert notebook.cells[0].outputs[0].data[outputs.VIEW]["model_id"] == shown
+    assert models[shown]["state"]["layout"] == f"IPY_MODEL_{layout}"
+    assert "_x" not in models[shown]["state"]
+    assert outputs.stale(notebook) == []
+    assert text_of(normalised(notebook)) == text_of(notebook)
+    assert "schedules was changed" in outputs.stale(with_widget("// of old"))[0]
 
 
 def test_metadata_is_what_the_list_allows():
@@ -142,23 +191,19 @@ def test_a_failed_write_leaves_the_notebook_whole(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_outputs_of_checked_cells_are_stored_under_profile_ci(tmp_path):
-    path = tmp_path / "outputs.ipynb"
-    cells = [
-        f"{CHECKED}\nimport os\nprint(os.environ['COURSE_PROFILE'])",
-        "print('not stored')",
-        "1 / 0",
-    ]
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+def test_only_facts_and_records_are_run_anew_without_training(tmp_path):
+    """And a cell that fails stores nothing."""
+    path = tmp_path / "01-page.ipynb"
+    cells = {"# Imports\nimport os": "", "x = 1 / 0": "", "print(os.sep)": "recorded"}
+    notebook = v4.new_notebook(cells=[v4.new_markdown_cell("# A title")])
+    for source, tag in cells.items():
+        notebook.cells.append(v4.new_code_cell(source, metadata={"tags": [tag] if tag else []}))
     path.write_text(text_of(notebook), encoding="utf-8")
     with pytest.raises(Fault, match="ZeroDivisionError"):
-        notebooks.with_outputs(path)
-
-    notebook.cells[2].metadata["tags"] = ["nbval-skip", "skip-execution"]
-    path.write_text(text_of(notebook), encoding="utf-8")
-    assert notebooks.main(["--outputs", str(path)]) == 0
-    stored = [cell.outputs for cell in notebooks.read(path).cells]
-    assert stored == [[stream("ci\n")], [], []]
+        pages.stored(path)
+    stored = notebooks.nbformat.reads(pages.stored(path, recorded=True), as_version=4)
+    assert [cell.outputs for cell in stored.cells[2:]] == [[], [], [stream(f"{os.sep}\n")]]
+    assert [bool(cell.metadata.get("course")) for cell in stored.cells[2:]] == [True, False, True]
 
 
 # Runs the first cell with its magics and git noted instead of done.

@@ -2,9 +2,12 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import notebooks
+import pages
 import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
@@ -19,10 +22,6 @@ chapters = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 def code_cells(path: Path) -> list:
     return [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
-
-
-def is_run(cell) -> bool:
-    return "skip-execution" not in cell.metadata.get("tags", [])
 
 
 def tree(cell) -> ast.Module:
@@ -52,23 +51,19 @@ def test_it_begins_with_the_cell_for_colab_and_only_there(path):
 
 
 @chapters
-def test_checked_cells_hold_outputs_and_no_other_cell_does(path):
-    checked = [cell for cell in code_cells(path) if notebooks.is_checked(cell)]
-    assert checked, "at least one cell states facts of architecture"
-    for cell in code_cells(path):
-        if notebooks.is_checked(cell):
-            # Without a count nbval compares nothing, and without outputs nothing worth it.
-            assert cell.outputs and cell.execution_count, f"run make outputs: {cell.source}"
-        else:
-            assert not cell.outputs and cell.execution_count is None
+def test_facts_and_recorded_cells_need_no_live_cell(path):
+    """So that `make pages RECORDED=1` can run them alone."""
+    cells = [cell for cell in code_cells(path) if pages.needed(cell)]
+    assert any(map(notebooks.is_compared, cells)), "at least one cell states facts"
+    ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--isolated", "--select=F821", "-"]
+    code = "\n".join(cell.source for cell in cells)
+    done = subprocess.run(ruff, input=code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @chapters
-def test_checked_cells_are_marked_in_one_way(path):
-    for cell in code_cells(path):
-        assert "nbval-check-output" not in cell.metadata.get("tags", [])
-        if notebooks.CHECKED in cell.source:
-            assert notebooks.is_checked(cell) and is_run(cell), cell.source
+def test_exercises_have_solutions_in_code(path):
+    assert len(pages.solutions(notebooks.read(path))) >= 2
 
 
 @chapters
@@ -80,7 +75,9 @@ def test_what_one_runner_skips_the_other_skips_too(path):
 
 @chapters
 def test_it_asserts_its_claims_and_names_them(path):
-    nodes = [node for cell in code_cells(path) if is_run(cell) for node in ast.walk(tree(cell))]
+    nodes = [
+        node for cell in code_cells(path) if notebooks.is_run(cell) for node in ast.walk(tree(cell))
+    ]
     asserts = [node for node in nodes if isinstance(node, ast.Assert)]
     assert all(node.msg for node in asserts), "an assert without a message names no claim"
     assert len(asserts) >= 3

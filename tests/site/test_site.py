@@ -197,7 +197,9 @@ def test_chapter_opens_in_colab(book, chapter):
 
 
 def test_chapter_says_how_it_was_built(book, chapter):
-    assert 'class="built-with"' in (book / "book" / f"{chapter}.html").read_text(encoding="utf-8")
+    text = (book / "book" / f"{chapter}.html").read_text(encoding="utf-8")
+    assert re.search(r'class="built-with">Run on \d{4}-.*profile <code>quick</code>.*commit', text)
+    assert len(text.encode()) < 1_500_000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
