@@ -78,11 +78,11 @@ def start(run: Run, minutes: float | None) -> Job:
     with open(log, "ab") as out:
         out.write(f"\n=== {time.strftime('%F %T')} at {place.name}\n".encode())
         out.flush()
-        process = subprocess.Popen(
-            children.command(*words, first=FIRST),
+        process = children.start(
+            *words,
+            first=FIRST,
             cwd=place,
             env=environment,
-            stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is the parent's to pass on
@@ -98,6 +98,8 @@ def end(jobs: list[Job]) -> None:
         limit = time.monotonic() + 5
         while time.monotonic() < limit and any(job.process.poll() is None for job in jobs):
             time.sleep(0.05)
+    for job in jobs:
+        job.process.stdin.close()
 
 
 def last_lines(log: Path, count: int = 3) -> str:
@@ -147,6 +149,7 @@ def work(queue: list[Run], most: int, minutes: float | None, failed: list[str]) 
                 end(running)
             for job in [job for job in running if job.process.poll() is not None]:
                 running.remove(job)
+                job.process.stdin.close()
                 failure = outcome(job, TO_GO_ON if overdue else job.process.returncode)
                 failed += [failure] if failure else []
     finally:

@@ -1,6 +1,5 @@
 """The command `run`: which runs are missing, one after the other or side by side, published."""
 
-import contextlib
 import os
 import re
 import subprocess
@@ -33,6 +32,8 @@ def run(args) -> int:
             f"the code is that of no commit ({settings.commit()}), so that nobody could run it "
             "again: commit course_lib first, or leave out --publish"
         )
+    if args.publish:
+        publish_what_is_there(wanted)
     todo = [one for one in wanted if not settled(one, args.publish, args.again)]
     if len(wanted) > len(todo):
         print(f"{len(wanted) - len(todo)} of {len(wanted)} recorded already")
@@ -105,18 +106,26 @@ def announce(todo: list[runs.Run], jobs: int, precision: str | None) -> None:
 
 
 def settled(one: runs.Run, publish: bool, again: bool = False) -> bool:
-    """Is nothing left to run? Where a finished local record is all that is wanted, it is told or,
-    with `publish`, published."""
-    if publish and lacks_weights(one):
-        return False  # where the run's checkpoint is there, nothing is trained again
+    """Is nothing left to run? With `publish` the published record counts alone, and its weights;
+    with `again` your own, which is named."""
+    if publish:
+        # Where the checkpoint of a run that lacks its weights is there, nothing is trained again.
+        return not lacks_weights(one) and recorded(one) is not None
     if not again and recorded(one):
         return True
     local = recorded(one, settings.runs_dir())
-    if local and publish:
-        publish_record(local)
-    elif local:
+    if local:
         print(one.file(settings.runs_dir()))
     return local is not None
+
+
+def publish_what_is_there(wanted: list[runs.Run]) -> None:
+    """Publish the local records of runs that are not published and lack no weights."""
+    for one in wanted:
+        if one.file().exists() or lacks_weights(one):
+            continue
+        if local := recorded(one, settings.runs_dir()):
+            publish_record(local)
 
 
 def recorded(one: runs.Run, folder=None) -> dict | None:
@@ -181,7 +190,8 @@ def train(one: runs.Run, minutes: float | None, publish: bool) -> int:
     trained = training.train(one, folder, minutes=minutes)
     if not trained.finished:
         if not trained.epochs:
-            print(f"{one.experiment.id}: not even one epoch was completed in that time; allow more")
+            what = "not even one epoch was completed in that time; allow more"
+            print(f"{one.experiment.id}: {what}", file=sys.stderr)  # a child's output is not read
         return TO_GO_ON
     if not publish:
         print(trained.run.file(folder))
@@ -207,9 +217,9 @@ def in_a_process(one: runs.Run, minutes: float | None, args) -> int:
     words += ["--threads", args.threads]
     environment = {**os.environ}
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share one card, too
-    done = subprocess.run(
-        children.command(*words), stdout=subprocess.PIPE, text=True, env=environment
-    )
-    with contextlib.suppress(IndexError):
-        print(done.stdout.strip().splitlines()[-1], flush=True)
-    return done.returncode
+    # Its exit status says how it ended, and that is all that is asked of it.
+    with children.start(*words, stdout=subprocess.DEVNULL, env=environment) as process:
+        status = process.wait()
+    if status == 0:
+        print(one.file(None if args.publish else settings.runs_dir()), flush=True)
+    return status

@@ -14,7 +14,6 @@ import numpy as np
 
 from course_lib import backend, datasets, files, records
 from course_lib.backend import SeedSteps, keras, pinned, seed_everything
-from course_lib.datasets import augment
 from course_lib.engine import callbacks as own
 from course_lib.engine import checkpoints, feeding
 from course_lib.engine.progress import Progress
@@ -68,9 +67,17 @@ class Trained:
     def predict(self, images) -> np.ndarray:
         """Probabilities (count, classes) of the images, (count, height, width, 3) uint8.
 
-        They are standardised as the run's own were.
+        They are standardised as the run's own were, batch by batch. CourseError for other images.
         """
-        return self.model.predict(augment.standardise(images, *self.standards), verbose=0)
+        shape = self.data.x_train.shape[1:]
+        if images.dtype != np.uint8 or tuple(images.shape[1:]) != tuple(shape):
+            wanted = ", ".join(map(str, shape))
+            raise CourseError(
+                f"predict takes images as they are, uint8 (count, {wanted}), not {images.dtype} "
+                f"{tuple(images.shape)}"
+            )
+        nothing = np.zeros(len(images), int)  # in place of labels
+        return self.model.predict(feeding.Evaluated(images, nothing, *self.standards), verbose=0)
 
 
 def train(run: Run, folder: Path | None = None, *, minutes=None, callbacks=(), **options):

@@ -1,9 +1,12 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import tomllib
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -254,6 +257,12 @@ def test_publish_publishes_what_was_run_before_without_running_it_again(course, 
     assert not (folders / "weights").exists(), "weights are of full runs"
 
 
+def test_asking_whether_a_run_is_recorded_publishes_nothing(course, trained, folders):
+    course("run", BN)
+    assert not recording.settled(runs.named(BN, "quick", 0), publish=True)
+    assert not (folders / "records").exists()
+
+
 def test_record_of_another_network_is_not_published(course, trained, folders, make_record):
     records.write({**make_record(), "network": "another"}, folders / "runs")
     status, _, err = course("run", BN, "--publish")
@@ -435,39 +444,61 @@ def test_record_that_does_not_hold_any_more_is_made_anew(course, trained, folder
 HE = "squeezenet/he"
 
 
+@pytest.fixture
+def children(monkeypatch):
+    """What is started in place of processes: their words by id, and how each will end."""
+    words, ends = {}, {}
+
+    def start(*given, **options):
+        words.setdefault(given[1], []).append(given)
+        assert options["stdout"] == subprocess.DEVNULL, "nothing that it says is read"
+        return nullcontext(SimpleNamespace(wait=lambda: ends.get(given[1], 0)))
+
+    monkeypatch.setattr(recording.children, "start", start)
+    return SimpleNamespace(words=words, ends=ends)
+
+
 @pytest.mark.parametrize(
-    "ends, status, says",
-    [
-        ({BN: (0, "/runs/bn.json"), HE: (0, "/runs/he.json")}, 0, "/runs/he.json"),
-        ({BN: (0, "1 not finished; to go on, run again"), HE: (0, "")}, 0, "run again"),
-        ({BN: (3, ""), HE: (0, "/runs/he.json")}, 3, "1 not finished"),
-        ({BN: (2, ""), HE: (0, "/runs/he.json")}, 2, "/runs/he.json"),
-        ({BN: (2, ""), HE: (3, "")}, 2, ""),
-        ({BN: (-9, ""), HE: (1, "")}, 2, ""),
-    ],
-    ids=["all well", "whatever they print", "out of time", "one failed", "both", "all failed"],
+    "bn, he, status",
+    [(0, 0, 0), (3, 0, 3), (2, 0, 2), (2, 3, 2), (-9, 1, 2)],
+    ids=["all well", "out of time", "one failed", "both", "all failed"],
 )
 def test_jobs_are_processes_that_answer_by_their_exit_status(
-    course, monkeypatch, ends, status, says
+    course, children, folders, bn, he, status
 ):
-    calls = {}
-
-    def run(command, **options):
-        id = command[command.index("run") + 1]
-        calls[id] = command
-        return SimpleNamespace(returncode=ends[id][0], stdout=ends[id][1])
-
-    monkeypatch.setattr(recording.subprocess, "run", run)
-    words = ["run", *ends, "--profile", "ci", "--jobs", "2", "--minutes", "5"]
+    children.ends.update({BN: bn, HE: he})
+    words = ["run", BN, HE, "--profile", "ci", "--jobs", "2", "--minutes", "5"]
     found, out, err = course(*words)
-    assert set(calls) == set(ends), "one that fails does not keep the others from running"
-    for command in calls.values():
+    assert set(children.words) == {BN, HE}, "one that fails does not keep the others from running"
+    for (command,) in children.words.values():
         assert command[command.index("--profile") + 1] == "ci" and "--publish" not in command
         assert 4 < float(command[command.index("--minutes") + 1]) <= 5
-    assert says in out
+    assert (str(folders / "runs" / HE / "ci-seed0.json") in out) == (he == 0)
     assert found == status, "a run that failed is no success, one that stopped in time no failure"
     assert len(err.splitlines()) == (status == 2)
     assert ("python -m course_lib " + " ".join(words) in out) == (status == 3)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_jobs_end_with_the_process_that_started_them(how):
+    words = ["run", BN, HE, "--profile", "ci", "--jobs", "2"]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "course_lib", *words], cwd=settings.ROOT, stdout=subprocess.DEVNULL
+    )
+
+    def listed(*which):
+        found = subprocess.run(["ps", "-o", "pid=", *which], capture_output=True, text=True)
+        return found.stdout.split()
+
+    limit = time.monotonic() + 60
+    while len(begun := listed("--ppid", str(parent.pid))) < 2 and time.monotonic() < limit:
+        time.sleep(0.05)
+    time.sleep(1)  # they are importing Keras by now
+    parent.send_signal(how)
+    assert parent.wait() == -how and len(begun) == 2
+    while (left := listed("-p", ",".join(begun))) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert not left
 
 
 @pytest.mark.parametrize("finished, status", [(True, 0), (False, 3)])
@@ -498,20 +529,13 @@ def test_a_run_that_stops_in_time_ends_with_status_3(
     ],
     ids=lambda words: words[0] if words else "no options",
 )
-def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
-    calls = []
-
-    def run(command, **options):
-        calls.append(command)
-        return SimpleNamespace(returncode=0, stdout="/runs/bn.json")
-
-    monkeypatch.setattr(recording.subprocess, "run", run)
+def test_jobs_are_given_the_options_of_the_call(course, children, monkeypatch, words):
     monkeypatch.setattr(settings, "commit", lambda: "0123456789ab")
     status, _, _ = course("run", BN, "--seeds", "0", "1", "--jobs", "2", *words)
-    assert status == 0 and len(calls) == 2
-    for command in calls:
+    assert status == 0 and len(children.words[BN]) == 2
+    for command in children.words[BN]:
         # What a process reads of its words is what was meant.
-        read = vars(cli.parser().parse_args(command[4:]))
+        read = vars(cli.parser().parse_args(command))
         meant = vars(cli.parser().parse_args(["run", BN, "--profile", "quick", *words]))
         both = [recording.restarts_of(SimpleNamespace(**args)) for args in (read, meant)]
         assert both[0] == both[1]
@@ -519,7 +543,7 @@ def test_jobs_are_given_the_options_of_the_call(course, monkeypatch, words):
         assert {k: v for k, v in read.items() if k not in told} == {
             k: v for k, v in meant.items() if k not in told
         }
-    assert {command[command.index("--seeds") + 1] for command in calls} == {"0", "1"}
+    assert {words[words.index("--seeds") + 1] for words in children.words[BN]} == {"0", "1"}
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_run_killed_with_kill_9_ends_as_one_that_is_not(
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     folder = settings.runs_dir()
-    left = {f.name for f in checkpoint(folder).parent.glob("*.npz")}
+    left = {f.name for f in checkpoint(folder).parent.iterdir()}
     assert any(name.endswith(".part") for name in left) == (event != "step")
     assert (checkpoints.NEWEST in left) == (event != "replace") and checkpoints.BEFORE in left
     out = command(monkeypatch, capsys).out
@@ -377,6 +377,12 @@ def test_record_of_a_run_says_what_it_was_and_what_it_saw(uninterrupted):
     accuracy = (answers == subset.y_test).mean()
     assert record["final"]["test_accuracy"] == pytest.approx(accuracy)
     assert run.accuracy == pytest.approx(100 * accuracy)
+    # Standardised as the run did, whichever mean, and only what is as the data set has it.
+    expected = run.model(x.astype("float32"), training=False)
+    np.testing.assert_allclose(run.predict(subset.x_test), expected, atol=1e-5)
+    for wrong in (x, subset.x_test[0]):
+        with pytest.raises(CourseError, match=r"uint8 \(count, 8, 8, 3\)"):
+            run.predict(wrong)
 
 
 @pytest.mark.slow
@@ -465,14 +471,14 @@ def test_finished_run_is_restored_under_any_circumstances(uninterrupted, tmp_pat
 @pytest.mark.slow
 def test_jobs_on_one_thread_are_the_run_on_one_thread(uninterrupted, tmp_path, monkeypatch, capsys):
     """The number of threads is in the record, and a run beside others ends bit for bit as alone."""
-    start = subprocess.run
 
-    def run(words, **options):
-        words = [words[0], "-m", "tests.unit.tiny", "never", "0", *words[4:]]
-        return start(words, cwd=settings.ROOT, **options)
+    def start(*words, **options):
+        program = [sys.executable, "-m", "tests.unit.tiny", "never", "0", *words]
+        return subprocess.Popen(program, cwd=settings.ROOT, **options)
 
-    monkeypatch.setattr(recording.subprocess, "run", run)
-    command(monkeypatch, capsys, "--jobs", "2")
+    monkeypatch.setattr(recording.children, "start", start)
+    out = command(monkeypatch, capsys, "--jobs", "2").out
+    assert str(tiny.file(ID, "ci", SEED, settings.runs_dir())) in out
     assert_same(uninterrupted(), settings.runs_dir(), [[1, EPOCHS]])
     monkeypatch.setenv("COURSE_RUNS_DIR", str(tmp_path / "two"))
     command(monkeypatch, capsys, "--jobs", "2", "--threads", "2")
