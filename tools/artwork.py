@@ -26,7 +26,13 @@ def logo() -> Figure:
 def bfloat16() -> Figure:
     """Three experiments in both precisions: the control of book/records.md."""
     ids = ("squeezenet/bn", "resnet-v1/20", "minigooglenet/lr-1e-2")
-    return forest([records.in_bfloat16(id, "quick") for id in ids])
+    pairs = [records.in_bfloat16(id, "quick") for id in ids]
+    missing = ", ".join(c.names[0] for c in pairs if not c.first)
+    caption = (
+        "Filled: seeds in bfloat16; hollow: in float32, around their mean. Bar: 95 % interval of "
+        "the difference. No difference means that all of it lies within 3 points of zero."
+    )
+    return forest(pairs, caption=caption + (f" Not recorded yet: {missing}." if missing else ""))
 
 
 QUESTIONS = {

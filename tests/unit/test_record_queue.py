@@ -164,7 +164,8 @@ def test_the_queue_of_the_course_is_whole():
         ("squeezenet/bn ci 0", "not published"),
         ("squeezenet/bn quick -1", "seed"),
         ("squeezenet/bn quick", "id profile seed"),
-        ("squeezenet/bn quick 0 1", "id profile seed"),
+        ("squeezenet/bn quick 0 float8", "float8"),
+        ("squeezenet/bn quick 0 float32 1", "id profile seed"),
         ("squeezenet/bn quick 7", "line 1"),
     ],
 )
