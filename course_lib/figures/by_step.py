@@ -24,10 +24,10 @@ def steps(series: dict, *, label, alt, caption="", log=False, lines=()):
             gone = np.flatnonzero(values <= 0)
             last = gone[0] if log and len(gone) else len(values)
             colour = styles[name].colour
-            axis.plot(at[:last], values[:last], color=colour)
+            axis.plot(at[:last], values[:last], color=colour, clip_on=False)
             dead = last < len(values)
             axis.plot(at[last - 1], values[last - 1], "x" if dead else styles[name].mark,
-                      color=colour, ms=8 if dead else 5, mew=2 if dead else 1)  # fmt: skip
+                      color=colour, ms=8 if dead else 5, mew=2 if dead else 1, clip_on=False)  # fmt: skip
             ends.append((at[last - 1], values[last - 1], name))
         for height in lines:
             axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
