@@ -1,6 +1,7 @@
 """What holds for every network of the course, whatever its layers."""
 
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ SMALL = {
 _named = {f"{make.func.__module__.split('.')[-1]}.{make.func.__name__}" for make in SMALL.values()}
 for e in sorted(map(experiments.get, experiments.ids()), key=lambda e: -e.macs):
     if e.builder not in _named:
-        SMALL[e.builder] = partial(e.build, classes=10)
+        module, function = e.builder.split(".")
+        builder = getattr(import_module(f"course_lib.models.{module}"), function)
+        SMALL[e.builder] = partial(builder, **e.arguments | {"classes": 10})
 EVERY = pytest.mark.parametrize("build", SMALL.values(), ids=SMALL)
 IMAGES = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
 
