@@ -111,7 +111,7 @@ def stored(path: Path, recorded: bool = False) -> str:
 
 
 def circumstances() -> dict:
-    """When and from which commit a page is run, for its line below the title; PROBE adds on what."""
+    """When and from which commit a page is run, for its line below the title. PROBE adds data."""
     return {
         "date": datetime.date.today().isoformat(),
         "profile": settings.profile().name,
