@@ -4,6 +4,8 @@ A cell that was run keeps two hashes in its metadata, of its source and of its o
 a cell that was changed since, `gave` outputs that came from somewhere else than `make pages`.
 """
 
+import ast
+import functools
 import hashlib
 import json
 import re
@@ -41,7 +43,7 @@ def tidy(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:
     warning or a path of this machine.
     """
     tidied = []
-    for output in outputs:
+    for place, output in enumerate(outputs):
         if output.output_type == "error":
             raise Fault(f"has stored an error: {output.get('ename')}: {output.get('evalue')}")
         if output.get("name") == "stderr":
@@ -51,18 +53,21 @@ def tidy(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:
         fixed = {"metadata": {}, "execution_count": 1}
         output = NotebookNode({key: fixed.get(key, value) for key, value in output.items()})
         if "text" in output:
-            output.text = _text(output.text, name)
+            output.text = _text(output.text, name, place)
         for kind, value in output.get("data", {}).items():
             if isinstance(value, str) and kind.startswith(("text/", "image/svg")):
-                output.data[kind] = _text(value, name)
+                output.data[kind] = _text(value, name, place)
         tidied.append(output)
     return tidied
 
 
-def _text(text: str, name: str) -> str:
+def _text(text: str, name: str, place: int) -> str:
     text = re.sub(r"^.*\r(?!\n)", "", text.replace("\r\n", "\n"), flags=re.M)  # overwritten lines
     text = re.sub(r"\bat 0x[0-9a-f]+", "at 0x0", text)
     text = re.sub(r"\bT_[0-9a-f]{5}(?![0-9a-f])", f"T_{name[:5]}", text)  # pandas' ids of tables
+    shapes = dict.fromkeys(re.findall(r'\bid="([mp][0-9a-f]{10})"', text))  # Matplotlib's
+    for number, shape in enumerate(shapes):
+        text = text.replace(shape, f"{shape[0]}-{name}-{place}-{number}")
     text = text.replace(f"{ROOT}/", "")
     if found := re.search(r"(?<![\w.])/(home|root|tmp|Users)/\S*", text):
         raise Fault(f"shows a path of this machine: {found[0][:80]}")
@@ -128,15 +133,25 @@ def explorers(notebook: NotebookNode) -> list[tuple[str, dict]]:
     return [(module, state) for module, state in found if module.startswith("course_lib.")]
 
 
-def shown_sources() -> list[str]:
-    """The texts of the library, as they are and as `figures.source` shows them: no docstrings."""
-    texts = [path.read_text(encoding="utf-8") for path in LIBRARY.rglob("*.py")]
-    return texts + [re.sub(r'\n +""".*?"""(?=\n)', "", text, flags=re.S) for text in texts]
+@functools.cache
+def shown_codes() -> set[str]:
+    """Every function and class of the library as `figures.source` shows it, found without Keras."""
+    codes = set()
+    for file in LIBRARY.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)]) - 1
+                code = text.splitlines()[first : node.end_lineno]
+                if ast.get_docstring(node):
+                    told = node.body[0]
+                    del code[told.lineno - 1 - first : told.end_lineno - first]
+                codes.add("\n".join(code))
+    return codes
 
 
 def stale(notebook: NotebookNode) -> list[str]:
     """What of the stored outputs does not fit the cells and the library of today, a line each."""
-    library = None
     lines, number = [], 0
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -157,9 +172,8 @@ def stale(notebook: NotebookNode) -> list[str]:
         for output in cell.outputs:
             shown = output.get("data", {}).get("text/markdown", "")
             if shown.startswith("```python\n"):
-                library = library or shown_sources()
                 code = shown.removeprefix("```python\n").removesuffix("\n```")
-                if not any(code in text for text in library):
+                if code not in shown_codes():
                     lines.append(f"{called} shows code that was changed since: {again}")
     widgets = explorers(notebook)
     now = scripts() if widgets else {}

@@ -10,6 +10,7 @@ A chapter is stored whole, after its last cell, or not at all.
 import argparse
 import copy
 import datetime
+import json
 import os
 import platform
 import re
@@ -26,10 +27,20 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from outputs import STATE, Fault
 
-from course_lib import experiments, processor, settings
+from course_lib import processor, settings
 
 BOOK = notebooks.ROOT / "book"
 SOLUTION = re.compile(r"<summary>Solution</summary>(.*?)</details>", re.S)
+# Asked of the kernel behind the last cell: the data sets that were loaded, and the accelerators.
+PROBE = """
+import gc, json, sys
+from course_lib.datasets import Dataset
+backend = sys.modules.get("course_lib.backend")
+print(json.dumps({
+    "data": ", ".join(sorted({o.name for o in gc.get_objects() if type(o) is Dataset})),
+    "accelerators": ", ".join(backend.hardware()["accelerators"]) if backend else "",
+}))
+"""
 CODE = re.compile(r"```python\n(.*?)```", re.S)
 
 
@@ -54,12 +65,12 @@ def needed(cell: NotebookNode) -> bool:
     return notebooks.is_run(cell) and bool(imports or notebooks.is_compared(cell))
 
 
-def execute(cells: list[NotebookNode], timeout: int = 1200) -> dict:
+def execute(cells: list[NotebookNode], timeout: int = 1200) -> tuple[dict, dict]:
     """Run these cells in a kernel of their own; they hold the new outputs then.
 
-    Returns the states of the widgets. Raises Fault when a cell fails.
+    Returns the states of the widgets, and what PROBE found. Raises Fault when a cell fails.
     """
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook = nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(PROBE)])
     place = {"metadata": {"path": str(BOOK)}}
     client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=place)
     client.coalesce_streams = True
@@ -67,7 +78,8 @@ def execute(cells: list[NotebookNode], timeout: int = 1200) -> dict:
         client.execute()
     except CellExecutionError as error:
         raise Fault(f"a cell failed\n{error}") from error
-    return notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    states = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    return states, json.loads(notebook.cells[-1].outputs[-1].text)
 
 
 def stored(path: Path, recorded: bool = False) -> str:
@@ -83,8 +95,11 @@ def stored(path: Path, recorded: bool = False) -> str:
     else:
         states = {}
     if not recorded:  # before it runs: HEAD may move meanwhile
-        notebook.metadata["course"] = circumstances(notebook)
-    states |= execute(chosen)
+        notebook.metadata["course"] = circumstances()
+    shown, found = execute(chosen)
+    states |= shown
+    if not recorded:
+        notebook.metadata["course"] |= found
     notebook.metadata["widgets"] = {STATE: {"state": states}}
     for cell in chosen:
         try:
@@ -95,15 +110,10 @@ def stored(path: Path, recorded: bool = False) -> str:
     return notebooks.text_of(notebooks.normalised(notebook, path.name))
 
 
-def circumstances(notebook: NotebookNode) -> dict:
-    """When, on what and from which commit the page was run, for its line below the title."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    families = {id.partition("/")[0] for id in experiments.ids()}
-    named = [family for family in families if f"{family}/" in code]
-    data = {experiments.get(i).dataset for i in experiments.ids() if i.split("/")[0] in named}
+def circumstances() -> dict:
+    """When and from which commit a page is run, for its line below the title. PROBE adds data."""
     return {
         "date": datetime.date.today().isoformat(),
-        "data": ", ".join(sorted(data)),
         "profile": settings.profile().name,
         "processor": processor.cpuinfo("model name") or platform.processor() or "unknown",
         "cores": processor.cores(),

@@ -85,9 +85,11 @@ def built_with(records: str, course: dict | None) -> str:
     if course is None:
         return f"This page was run just now under {name}: {profile.says}."
     told = {key: html.escape(str(value)) for key, value in course.items()}
+    data = f", on {told['data']}" if told["data"] else ""
+    accelerators = f" and {told['accelerators']}" if told.get("accelerators") else ""
     return (
-        f"Run on {told['date']}, on {told['data']} under {name}, with {told['cores']} cores of "
-        f"{told['processor']}; code of commit {told['commit']}."
+        f"Run on {told['date']}{data} under {name}, with {told['cores']} cores of "
+        f"{told['processor']}{accelerators}; code of commit {told['commit']}."
     )
 
 

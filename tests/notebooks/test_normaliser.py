@@ -11,6 +11,8 @@ import pytest
 from nbformat import v4
 from notebooks import Fault, normalised, text_of
 
+from course_lib import figures
+
 
 def stream(text, name="stdout"):
     return v4.new_output("stream", name=name, text=text)
@@ -52,6 +54,7 @@ def test_only_cells_that_were_run_for_the_page_keep_outputs_and_all_counts_are_o
         ("a 10%\ra 100%\nb", "a 100%\nb"),
         (f"{notebooks.ROOT}/data/x", "data/x"),
         ('<style>#T_0a1b2_row0</style><table id="T_0a1b2">', "T_cell1"),
+        ('<path id="m0123456789"/><use href="#m0123456789"/>', 'use href="#m-cell12-0-0"'),
     ],
 )
 def test_outputs_hold_nothing_of_one_run_and_one_machine(text, kept):
@@ -80,10 +83,14 @@ def test_a_page_is_old_when_a_cell_an_output_or_the_library_changed():
     notebook.cells[1].source = "1 + 1"
     notebook.cells[1].outputs[0].text = "3\n"
     assert "outputs of another run: make pages RECORDED=1" in outputs.stale(notebook)[0]
-    code = "```python\ndef fire_of_old():\n    pass\n```"
-    notebook.cells[1].outputs = [v4.new_output("display_data", {"text/markdown": code})]
-    outputs.mark(notebook.cells[1])
-    assert "shows code that was changed" in outputs.stale(notebook)[0]
+    lines = figures.source("models.squeezenet.fire").text.splitlines()
+    for code, old in ((lines, False), (lines[:-1], True), (lines[:2] + lines[3:], True)):
+        text = {"text/markdown": "\n".join(["```python", *code, "```"])}
+        notebook.cells[1].outputs = [v4.new_output("display_data", text)]
+        outputs.mark(notebook.cells[1])
+        assert ["shows code that was changed" in line for line in outputs.stale(notebook)] == [
+            True
+        ] * old
 
 
 def with_widget(script):
