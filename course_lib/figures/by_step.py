@@ -26,8 +26,12 @@ def steps(series: dict, *, label, alt, caption="", log=False, lines=()):
             colour = styles[name].colour
             axis.plot(at[:last], values[:last], color=colour, clip_on=False)
             dead = last < len(values)
-            axis.plot(at[last - 1], values[last - 1], "x" if dead else styles[name].mark,
-                      color=colour, ms=8 if dead else 5, mew=2 if dead else 1, clip_on=False)  # fmt: skip
+            mark = (
+                {"marker": "x", "ms": 8, "mew": 2}
+                if dead
+                else {"marker": styles[name].mark, "ms": 5}
+            )
+            axis.plot(at[last - 1], values[last - 1], color=colour, clip_on=False, **mark)
             ends.append((at[last - 1], values[last - 1], name))
         for height in lines:
             axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
