@@ -4,6 +4,11 @@ import os
 
 import pytest
 
+from course_lib import processor
+
+# As the command `run` does: one thread, so that a run in this process and one in another agree bit
+# for bit. TensorFlow reads it when it first computes, which may be while tests are collected.
+processor.use_threads(1)
 # TensorFlow reads it at its import: tests that import Keras directly stay quiet too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -1,6 +1,14 @@
 """What one can find out about a network: its size, its signal, its answers."""
 
 from course_lib.measure.counting import rows, stages
-from course_lib.measure.signals import Signal, Watch, forward, gradients
 
 __all__ = ["Signal", "Watch", "forward", "gradients", "rows", "stages"]
+
+
+def __getattr__(name: str):
+    """What needs Keras is imported when it is asked for: counting, and so drawing, does not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from course_lib.measure import signals
+
+    return getattr(signals, name)

@@ -7,10 +7,6 @@ import pytest
 from course_lib import experiments, processor, records, settings
 from course_lib.experiments import runs
 
-# As the command `run` does: one thread, so that a run in this process and one in another agree bit
-# for bit. TensorFlow reads it when it first computes.
-processor.use_threads(1)
-
 Node = namedtuple("Node", "kind config inputs shape")
 
 # What Keras writes into a configuration from 3.14 on only, as it is before: the alpha that an ELU

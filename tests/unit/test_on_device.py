@@ -119,12 +119,13 @@ def folder(tmp_path_factory):
 
 def record(folder, id, name) -> dict:
     precision = "mixed_bfloat16" if name == "precision" else "float32"
-    return json.loads(tiny.file(id, "ci", 3, folder / name, (), precision).read_text())
+    suffix = "" if precision == "float32" else f"-{precision}"
+    return json.loads((folder / name / id / f"ci-seed3{suffix}.json").read_text())
 
 
 def arrays(folder, id, name) -> dict[str, np.ndarray]:
     """Every variable of a run's end."""
-    file = tiny.file(id, "ci", 3, folder / name).with_suffix("") / "checkpoint.npz"
+    file = folder / name / id / "ci-seed3" / "checkpoint.npz"
     with np.load(file) as found:
         return {k: found[k] for k in found.files if k != "state"}
 
