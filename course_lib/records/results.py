@@ -175,7 +175,8 @@ def comparison(a, b, profile: str | None = None) -> Comparison:
 def in_bfloat16(id: str, profile: str) -> Comparison:
     """The runs of an experiment in mixed bfloat16 against those in float32, in numbers."""
     sides = load(id, profile, precision="mixed_bfloat16"), load(id, profile)
-    return _comparison((f"{id} in bfloat16", "float32"), profile, sides)
+    name = id.replace("/", " ")  # a figure cuts names at the slash
+    return _comparison((f"{name} in bfloat16", "float32"), profile, sides)
 
 
 def _comparison(names: tuple[str, str], profile: str, sides) -> Comparison:
