@@ -119,13 +119,17 @@ test-colab: | $(BIN)/uv ## on Colab's versions: first cell, training, chapters
 	@echo "Installing Colab's packages into .venv-colab, on" \
 		"$$(.venv-colab/bin/python --version) (Colab has Python 3.13)"
 	@$(BIN)/uv pip install --quiet --python .venv-colab/bin/python -r tests/environments/colab.txt
+	@$(BIN)/uv pip install --quiet --python .venv-colab/bin/python --target .venv-colab/driver \
+		$$(grep -E '^(msgspec|filelock)==' requirements.lock)
 	@mkdir -p .venv-colab/var
-	@$(call isolated,.venv-colab) .venv-colab/bin/python $(ELSEWHERE) tests/environments/colab.py
+	@$(call isolated,.venv-colab) PYTHONPATH="$(CURDIR)/.venv-colab/driver" \
+		.venv-colab/bin/python $(ELSEWHERE) tests/environments/colab.py
 
 # What reads and trains; the tools, the pages and the other backends have versions of their own.
 MODELS := $(filter-out __init__ graph pretrained,$(basename $(notdir $(wildcard course_lib/models/*.py))))
-CORE := $(MODELS) models counting experiments schedules synthetic cifar10 tiny_imagenet hdf5 augment feeding records tables checkpoints \
-	training evaluation signals figures palette plots diagrams explorer
+CORE := $(MODELS) models graph counting experiments schedules synthetic cifar10 tiny_imagenet hdf5 \
+	augment feeding records tables checkpoints training evaluation signals figures palette plots \
+	diagrams explorer
 test-lowest: | $(BIN)/uv ## on the lowest versions that pyproject.toml allows: core of the unit tests
 	@rm -rf .venv-lowest
 	@$(BIN)/uv venv --quiet --python "$(LOWEST_PYTHON)" .venv-lowest

@@ -53,7 +53,7 @@ def normal_form(model) -> list[dict]:
             )
         config = layer.get_config()
         read = layer.input if isinstance(layer.input, list) else [layer.input]
-        sources = [t._keras_history.operation.name for t in read]
+        sources = [_layer_before(tensor, place) for tensor in read]
         form.append(
             {
                 "kind": kind,
@@ -68,6 +68,14 @@ def normal_form(model) -> list[dict]:
             }
         )
     return form
+
+
+def _layer_before(tensor, place: dict) -> str:
+    """The layer that `tensor` comes from. Keras 3.6 puts casts between layers, which are none."""
+    operation = tensor._keras_history.operation
+    while operation.name not in place:
+        operation = operation.input._keras_history.operation
+    return operation.name
 
 
 def _plain(value):

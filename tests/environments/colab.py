@@ -22,6 +22,9 @@ from nbformat import v4
 
 from course_lib import experiments, explorers
 
+# What this process needs of the course's own packages; in Colab the first cell has to install them.
+os.environ.pop("PYTHONPATH", None)
+
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 PINS = (Path(__file__).with_name("colab.txt")).read_text(encoding="utf-8").splitlines()
