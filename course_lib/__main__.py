@@ -6,6 +6,7 @@ import sys
 
 from course_lib import datasets, experiments, records, settings
 from course_lib.engine import recording
+from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
 
@@ -145,12 +146,12 @@ def show(args) -> None:
         print(experiment.diff(experiments.get(args.against)))
         return
     if args.evaluate:
-        profile = settings.profile(args.profile).name
         seed = settings.seed_from(args.seed, "--seed") if args.seed else settings.seed()
+        restarts = recording.restarts_of(args)
         from course_lib.measure import evaluation
 
-        run = evaluation.saved(experiment, profile, seed, recording.restarts_of(args))
-        print(evaluation.report(experiment, *run))
+        run = runs.named(experiment, args.profile, seed, restarts=restarts)
+        print(evaluation.report(experiment, *evaluation.saved(run)))
         return
     from course_lib.measure import counting  # the layer table needs Keras, from here on
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib import datasets, records, settings
+from course_lib import records, settings
 from course_lib.backend import keras
 from course_lib.engine import checkpoints, feeding, training
 from course_lib.experiments import runs
@@ -101,14 +101,13 @@ def report(experiment, model, data) -> Report:
     )
 
 
-def saved(experiment, profile: str, seed: int, restarts=()):
+def saved(run: runs.Run):
     """(model, data) of a finished run: from your own runs, else the published weights.
 
     Raises CourseError, which says how to make one, where there is neither, and for a run that was
     made on another backend.
     """
     folder = settings.runs_dir()
-    run = runs.named(experiment, profile, seed, restarts=restarts)
     file = run.file(folder)
     if (run.checkpoints(folder) / checkpoints.NEWEST).exists() and file.exists():
         record = records.read(file)
@@ -116,13 +115,14 @@ def saved(experiment, profile: str, seed: int, restarts=()):
             raise CourseError(f"{file} was made with KERAS_BACKEND={record['backend']}: set it")
         trained = training.restored(runs.of(record), folder)
         return trained.model, trained.data
-    weights = settings.weights_of(experiment.id)
+    weights = settings.weights_of(run.experiment.id)
     asked, source = runs.digest(run.configuration()), checkpoints.weights_source(weights)
-    if seed == 0 and not restarts and source.get("config_hash") == asked:
-        model = experiment.build()
+    if run.seed == 0 and not run.restarts and source.get("config_hash") == asked:
+        model = run.experiment.build()
         checkpoints.load_weights(model, weights)
-        return model, feeding.take(datasets.load(experiment.dataset), experiment)
+        return model, run.experiment.data(run.profile)
     raise CourseError(
-        f"{file.stem} of {experiment.id} is not among your runs; make it with: python -m "
-        f"course_lib run {experiment.id} --again --profile {profile} --seeds {seed}"
+        f"{file.stem} of {run.experiment.id} is not among your runs; make it with: python -m "
+        f"course_lib run {run.experiment.id} --again --profile {run.profile.name} "
+        f"--seeds {run.seed}"
     )

@@ -192,7 +192,7 @@ def tiny(monkeypatch, drawn, folders):
 def test_where_nothing_is_saved_the_error_says_how_to_make_it(tiny):
     for profile, seed in (("quick", 3), ("full", 0)):
         with pytest.raises(CourseError) as error:
-            evaluation.saved(experiments.get(ID), profile, seed)
+            evaluation.saved(runs.named(ID, profile, seed))
         command = f"python -m course_lib run {ID} --again --profile {profile} --seeds {seed}"
         assert command in str(error.value) and "\n" not in str(error.value)
 
@@ -212,7 +212,7 @@ def published(tiny):
 
 
 def test_published_weights_are_evaluated_on_the_experiments_own_data(published, drawn):
-    model, data = evaluation.saved(experiments.get(ID), "full", 0)
+    model, data = evaluation.saved(runs.named(ID, "full", 0))
     assert len(data.x_test) == len(drawn.x_test) and len(data.x_train) == len(drawn.x_train)
     for ours, theirs in zip(model.weights, published.weights, strict=True):
         expected = np.asarray(theirs).astype(np.float16).astype(np.float32)
@@ -222,13 +222,13 @@ def test_published_weights_are_evaluated_on_the_experiments_own_data(published, 
 @pytest.mark.parametrize("profile, seed", [("full", 1), ("quick", 0), ("tenth", 0)])
 def test_published_weights_are_of_one_run_alone(published, profile, seed):
     with pytest.raises(CourseError, match="is not among your runs"):
-        evaluation.saved(experiments.get(ID), profile, seed)
+        evaluation.saved(runs.named(ID, profile, seed))
 
 
 def test_held_out_images_are_not_among_those_whose_mean_is_taken(tiny, monkeypatch, drawn):
     held = replace(experiments.get(ID), validation=10)
     checkpoints.save_weights(held.build(seed=0), settings.weights_of(ID), source(held))
-    _, data = evaluation.saved(held, "full", 0)
+    _, data = evaluation.saved(runs.named(held, "full", 0))
     assert len(data.x_train) == 90 and len(data.x_val) == 10
 
 
@@ -251,7 +251,7 @@ def test_a_run_of_ones_own_is_evaluated_without_being_trained_again(tiny, evalua
     run = experiments.get(ID).run("ci", 3, folder=tiny)
     before = runs.named(ID, "ci", 3).file(tiny).read_bytes()
     monkeypatch.setattr(training, "fit", lambda *args: pytest.fail("trained again"))
-    model, data = evaluation.saved(experiments.get(ID), "ci", 3)
+    model, data = evaluation.saved(runs.named(ID, "ci", 3))
     assert len(data.x_train) == 100 and len(data.x_test) == 30
     for ours, theirs in zip(model.weights, run.model.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
@@ -275,19 +275,19 @@ def test_a_run_is_taken_up_as_it_was_made(tiny, make_record, monkeypatch):
     record = make_record(ID, "quick", 3)
     file = records.write(record, tiny)
     with pytest.raises(CourseError, match="not among your runs"):  # its checkpoint is gone
-        evaluation.saved(experiments.get(ID), "quick", 3)
+        evaluation.saved(runs.named(ID, "quick", 3))
     file.with_suffix("").mkdir()
     (file.with_suffix("") / checkpoints.NEWEST).write_bytes(b"")
     calls = []
     whole = training.Trained(None, "model", "data", None, {})
     monkeypatch.setattr(training, "restored", lambda *run: calls.append(run) or whole)
-    assert evaluation.saved(experiments.get(ID), "quick", 3) == ("model", "data")
+    assert evaluation.saved(runs.named(ID, "quick", 3)) == ("model", "data")
     assert calls == [(runs.named(ID, "quick", 3, precision="float32"), tiny)]
     versions = {**record["versions"], "jax": "1"}
     del versions["tensorflow"]
     records.write({**record, "backend": "jax", "versions": versions}, tiny)
     with pytest.raises(CourseError, match="KERAS_BACKEND=jax"):
-        evaluation.saved(experiments.get(ID), "quick", 3)
+        evaluation.saved(runs.named(ID, "quick", 3))
     assert len(calls) == 1
 
 
