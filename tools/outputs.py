@@ -83,8 +83,7 @@ def trim_widgets(cells: list[NotebookNode], metadata: dict) -> dict:
     """The state of the widgets that the cells show, and no other, under names from the cells' ids.
 
     Changes the views in the outputs to these names. What is None is left out, for that is the
-    default. metadata: of
-    the notebook. Returns its entry `widgets`, empty when no cell shows one.
+    default. metadata: of the notebook. Returns its entry `widgets`, empty when no cell shows one.
     """
     states = metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     names: dict[str, str] = {}

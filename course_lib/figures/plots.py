@@ -5,6 +5,7 @@ Every function returns a `Figure`: inline SVG whose text and axes take the page'
 
 import matplotlib
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from course_lib import records
 from course_lib.figures import palette
@@ -156,6 +157,7 @@ def forest(pairs, profile=None, *, alt="", caption=""):
             axis.annotate(said, (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
         axis.margins(x=0.06)
         axis.set(xlabel="difference of the test accuracy, points", ylim=(-0.5, len(shown) - 0.3))
+        axis.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # no number over the edge
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
         decided = sum(c.verdict in ("better", "worse") for c in shown)
