@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from course_lib import experiments, records
-from course_lib.figures import palette, plots
+from course_lib.figures import by_step, palette, plots
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
 HISTORY = {"accuracy": [0.1, 0.4], "test_accuracy": [0.2, 0.3], "test_loss": [2.3, 1.2]}
@@ -168,3 +168,24 @@ def test_labels_do_not_overlap_where_lines_end_together():
     places = re.findall(r'y="([\d.]+)"[^>]*>[abcd]</text>', same.svg)
     heights = sorted(map(float, places))
     assert len(heights) == 4 and min(np.diff(heights)) >= 11, "the size of the type"
+
+
+def test_a_line_by_step_ends_with_a_cross_where_its_value_falls_to_zero():
+    at, colour = [0, 10, 20, 30], palette.colour("plain").lower()
+    series = {"plain": (at, [1e-3, 1e-2, 0, 0]), "bn": (at, [1e-3, 1e-2, 0.1, 1])}
+    dies = by_step.steps(series, label="difference", alt="One dies.", log=True).svg
+    lives = by_step.steps({k: series["bn"] for k in series}, label="d", alt="x", log=True).svg
+    strokes = [
+        len(re.findall(f"stroke: {colour}; stroke-width: 2\\b", svg)) for svg in (dies, lives)
+    ]
+    assert strokes[0] > strokes[1] == 0, "the cross alone has that stroke"
+    ET.fromstring(dies)
+
+
+def test_a_panel_of_layers_leaves_zero_blank_and_shares_its_scale():
+    values = np.array([[1.0, 0.1, 0.0], [1.0, 0.2, 1e-3]])
+    panels = {"plain": ([0, 10], values), "bn": ([0, 10], values * 2)}
+    figure = by_step.heat(panels, ["a", "b", "c"], label="difference", alt="Two panels.")
+    ET.fromstring(figure.svg)
+    for words in ("plain", "bn", ">a<", ">c<", "difference"):
+        assert words in figure.svg

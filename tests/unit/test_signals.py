@@ -107,3 +107,38 @@ def test_signal_of_plain_squeezenet_dies_and_he_keeps_it_alive():
         ratio[name] = np.median(list(signals.gradients(model, images, np.arange(32) % 10).values()))
     assert last["plain"] < 1e-2 * last["he"]
     assert ratio["plain"] < 1e-1 * ratio["he"]
+
+
+def test_a_watch_sees_the_training_and_changes_nothing_of_it():
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(24, 2, 2, 2)).astype("float32"), np.arange(24) % 3
+
+    def trained(*callbacks):
+        keras.utils.set_random_seed(0)
+        model = network(
+            layers.Conv2D(3, 1, name="conv"),
+            layers.BatchNormalization(),
+            layers.ReLU(name="relu"),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        )
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(images, labels, 4, epochs=2, shuffle=False, verbose=0, callbacks=callbacks)
+        return model
+
+    watch = signals.Watch(images, ["conv", "relu"], every=3)
+    watched, alone = trained(watch), trained()
+    for ours, theirs in zip(watched.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert watch.steps == [0, 3, 6, 9, 12]  # six steps an epoch
+    assert watch.of("living").shape == (5, 2) and set(watch.of("living")[:, 1]) <= {0, 1, 2, 3}
+    (last,) = signals.forward(watched, images, ["relu"])
+    assert watch.of("difference")[-1, 1] == pytest.approx(last.difference)
+
+
+def test_a_channel_lives_that_any_image_lifts_above_zero():
+    model = network(layers.ReLU(name="relu"), shape=(1, 2, 3))
+    images = -np.ones((4, 1, 2, 3), "float32")
+    images[2, 0, 1, 0] = images[3, 0, 0, 2] = 1e-6
+    assert signals.forward(model, images, ["relu"])[0].living == 2
