@@ -98,11 +98,12 @@ def typed(value, kind):
 def nearest(wrong: str, choices, what: str, limit: int = 3) -> CourseError:
     """An error that names the valid choices closest to `wrong`, best first."""
 
-    def likeness(choice: str) -> float:
+    def likeness(choice: str) -> tuple[float, float]:
         # Whole ids that share a family look alike, so the names after the slash count as well.
         pairs = [(wrong, choice), (wrong.split("/")[-1], choice.split("/")[-1])]
         ratios = [SequenceMatcher(None, a.lower(), b.lower()).ratio() for a, b in pairs]
-        return max(ratios[0], ratios[1] + 0.1)
+        # Where two families have that name, the family decides.
+        return max(ratios[0], ratios[1] + 0.1), ratios[0]
 
     names = sorted(choices, key=likeness, reverse=True)[:limit]
     return CourseError(f"no {what} {wrong!r}; did you mean {' or '.join(names)}?")
