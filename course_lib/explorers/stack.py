@@ -10,9 +10,9 @@ from course_lib.settings import CourseError
 
 
 class StackExplorer(Explorer):
-    """Choose blocks, depth and BN; see the signal after each block and the gradient that reaches it.
+    """Choose blocks, depth and BN; see the signal after each block and the gradient there.
 
-    images: (count, 32, 32, 3) uint8, RGB, 2 to 16 of them; their own mean picture is subtracted.
+    images: (count, 32, 32, 3) uint8, RGB, 2 to 16 of them; the mean of each channel is subtracted.
     labels: a class for each, 0 to 9. settings: where to start: `kind` (`plain`, `v1` or `v2`),
     `blocks` a stage (1 to 9), `bn`, `seed`. The networks are those of models.resnet with `width` 4,
     at initialisation. Raises CourseError when one of them is not as said.
