@@ -38,7 +38,10 @@ def classifier(
 
     flat: the dense layer reads every place of every map, and not their means.
     """
-    x = layers.Flatten(name="flatten")(x) if flat else layers.GlobalAveragePooling2D(name="gap")(x)
+    head = (
+        layers.Flatten(name="logits_flatten") if flat else layers.GlobalAveragePooling2D(name="gap")
+    )
+    x = head(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     options = {"kernel_initializer": initializer, "kernel_regularizer": decay(l2)}
