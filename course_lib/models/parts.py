@@ -38,10 +38,10 @@ def classifier(
 
     flat: the dense layer reads every place of every map, and not their means.
     """
-    head = (
-        layers.Flatten(name="logits_flatten") if flat else layers.GlobalAveragePooling2D(name="gap")
-    )
-    x = head(x)
+    if flat:
+        x = layers.Flatten(name="logits_flatten")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="gap")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     options = {"kernel_initializer": initializer, "kernel_regularizer": decay(l2)}

@@ -10,6 +10,7 @@ from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
 from course_lib.explorers.bottleneck import BottleneckExplorer
+from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
@@ -227,6 +228,49 @@ def test_the_widget_answers_to_the_keyboard(page, images):
 def test_a_widget_without_its_pictures_says_so(page):
     show(page, {"images": "not base64", "mean": list(MEAN), "deviation": list(DEVIATION)})
     assert "cannot start" in page.text_content(".course-explorer")
+
+
+SCRIPTS["/channels.js"] = ChannelExplorer._esm
+CHANNELS = {"first": 4, "second": 8, "third": 16, "growth": 32, "bottleneck": 2, "compression": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"first": 1, "second": 2, "growth": 12, "bottleneck": 4, "compression": 0.75}]
+)
+def test_the_page_counts_channels_as_the_network_has_them(page, change):
+    from functools import partial
+
+    from course_lib.measure import counting
+    from course_lib.models import densenet
+
+    s = CHANNELS | change
+    ours = page.evaluate("async (s) => (await import('/channels.js')).rows(s)", s)
+    model = densenet.variant(
+        block=partial(densenet.dense_layer, bottleneck=s["bottleneck"]),
+        blocks=(s["first"], s["second"], s["third"]),
+        growth=s["growth"],
+        compression=s["compression"],
+    )
+    stages = {row.name: row for row in counting.stages(model)}
+    counts = ("parameters", "macs")
+    for row in ours[:-1]:
+        theirs = stages[row["name"]]
+        assert [row[k] for k in counts] == [getattr(theirs, k) for k in counts], row["name"]
+        assert row["passes"] == theirs.shape[-1], row["name"]
+        size = theirs.shape[0] * (2 if row["name"].startswith("transition") else 1)
+        assert row["size"] == size, "the map on which it computes"
+    assert [row["reads"] for row in ours[1:]] == [row["passes"] for row in ours[:-1]]
+    assert sum(row["parameters"] for row in ours) == counting.parameters(model).total
+    assert sum(row["macs"] for row in ours) == counting.macs(model)
+
+
+def test_the_channels_are_told_by_keyboard(page):
+    explorer = ChannelExplorer()
+    show(page, {name: getattr(explorer, name) for name in CHANNELS}, "/channels.js")
+    assert answer(page).startswith("1,382,814 parameters, 238.9 million multiply-accumulates.")
+    assert "The last layer of block 3 reads 644 and adds 32." in answer(page)
+    page.get_by_label("Compression").press("End")
+    assert "the transitions pass on 144, 400, 912" in answer(page)
 
 
 def test_an_embedded_page_holds_all_of_the_state(images):
