@@ -9,6 +9,8 @@ import pytest
 from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
+from course_lib.datasets.augment import Draw, move
+from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
@@ -19,6 +21,7 @@ MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
+SCRIPTS["/augment.js"] = AugmentExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
   const listeners = {};
@@ -285,6 +288,51 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
     page.get_by_label("Look at epoch").press("End")
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+STILL = {"right": 0, "down": 0, "angle": 0, "shear": 0, "unit": "degrees", "across": 1, "along": 1}
+STILL |= {"flip": False, "fill": "nearest", "order": "turn first", "between": "1"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"right": 2.5, "down": -4, "flip": True},
+        {"right": 2.5, "down": -4, "fill": "constant"},
+        {"angle": 35, "shear": 20, "across": 1.3, "along": 0.8, "right": -3, "flip": True},
+        {"angle": -90, "shear": 40, "across": 0.7, "fill": "constant"},
+        {"shear": 0.2, "unit": "radians", "down": 1, "fill": "constant"},
+    ],
+)
+def test_the_page_moves_pixels_as_the_library_does(page, images, settings):
+    settings = STILL | settings
+    ours = page.evaluate(
+        """async ([pixels, settings, mean]) => {
+          const { moved } = await import("/augment.js");
+          return [...moved(pixels, settings, mean).values];
+        }""",
+        [images[0].ravel().tolist(), settings, list(MEAN)],
+    )
+    shear = np.rad2deg(settings["shear"]) if settings["unit"] == "radians" else settings["shear"]
+    drawn = (-settings["down"], -settings["right"], settings["flip"], settings["angle"], shear)
+    drawn = [np.array([x]) for x in (*drawn, settings["along"], settings["across"])]
+    # 0 is the mean colour: the library moves what is standardised.
+    (theirs,) = move((images[:1] - np.float32(MEAN)), Draw(*drawn), fill=settings["fill"])
+    np.testing.assert_allclose(np.reshape(ours, (32, 32, 3)), theirs + MEAN, atol=1e-2)
+
+
+def test_a_shear_of_a_fifth_is_nothing_in_degrees(page, images):
+    names = ("images", "mean", "picture", *STILL)
+    explorer = AugmentExplorer(images, MEAN, shear=0.2)
+    show(page, {name: getattr(explorer, name) for name in names}, "/augment.js")
+    assert answer(page).startswith("The shear moves the top and the bottom row by 0.054 pixels")
+    page.get_by_label("radians").check()
+    assert answer(page).startswith("The shear moves the top and the bottom row by 3.1 pixels")
+    page.get_by_label("Shear", exact=True).press("Home")
+    page.get_by_label("Shift down").press("End")
+    assert "50 % of the pixels have no source" in answer(page)
+    page.get_by_role("button", name="Next picture").press("Enter")
+    assert page.evaluate("model.get('picture')") == 1
 
 
 def test_an_explorer_says_what_it_is_without_a_script(images):
