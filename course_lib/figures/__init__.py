@@ -4,7 +4,7 @@ from course_lib.figures.blocks import block, fire
 from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
 from course_lib.figures.figure import Figure, source
-from course_lib.figures.plots import curves, forest, layers, pictures, seeds
+from course_lib.figures.plots import curves, forest, gallery, layers, pictures, seeds
 
 __all__ = [
     "Figure",
@@ -13,6 +13,7 @@ __all__ = [
     "difference",
     "fire",
     "forest",
+    "gallery",
     "heat",
     "layers",
     "network",

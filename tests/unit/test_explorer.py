@@ -11,6 +11,8 @@ from ipywidgets.embed import embed_data
 
 from course_lib.datasets.augment import Draw, move
 from course_lib.explorers.augment import AugmentExplorer
+from course_lib.explorers.bottleneck import BottleneckExplorer
+from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
@@ -22,6 +24,7 @@ SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
+SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
   const listeners = {};
@@ -230,6 +233,49 @@ def test_a_widget_without_its_pictures_says_so(page):
     assert "cannot start" in page.text_content(".course-explorer")
 
 
+SCRIPTS["/channels.js"] = ChannelExplorer._esm
+CHANNELS = {"first": 4, "second": 8, "third": 16, "growth": 32, "bottleneck": 2, "compression": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"first": 1, "second": 2, "growth": 12, "bottleneck": 4, "compression": 0.75}]
+)
+def test_the_page_counts_channels_as_the_network_has_them(page, change):
+    from functools import partial
+
+    from course_lib.measure import counting
+    from course_lib.models import densenet
+
+    s = CHANNELS | change
+    ours = page.evaluate("async (s) => (await import('/channels.js')).rows(s)", s)
+    model = densenet.variant(
+        block=partial(densenet.dense_layer, bottleneck=s["bottleneck"]),
+        blocks=(s["first"], s["second"], s["third"]),
+        growth=s["growth"],
+        compression=s["compression"],
+    )
+    stages = {row.name: row for row in counting.stages(model)}
+    counts = ("parameters", "macs")
+    for row in ours[:-1]:
+        theirs = stages[row["name"]]
+        assert [row[k] for k in counts] == [getattr(theirs, k) for k in counts], row["name"]
+        assert row["passes"] == theirs.shape[-1], row["name"]
+        size = theirs.shape[0] * (2 if row["name"].startswith("transition") else 1)
+        assert row["size"] == size, "the map on which it computes"
+    assert [row["reads"] for row in ours[1:]] == [row["passes"] for row in ours[:-1]]
+    assert sum(row["parameters"] for row in ours) == counting.parameters(model).total
+    assert sum(row["macs"] for row in ours) == counting.macs(model)
+
+
+def test_the_channels_are_told_by_keyboard(page):
+    explorer = ChannelExplorer()
+    show(page, {name: getattr(explorer, name) for name in CHANNELS}, "/channels.js")
+    assert answer(page).startswith("1,382,814 parameters, 238.9 million multiply-accumulates.")
+    assert "The last layer of block 3 reads 644 and adds 32." in answer(page)
+    page.get_by_label("Compression").press("End")
+    assert "the transitions pass on 144, 400, 912" in answer(page)
+
+
 def test_an_embedded_page_holds_all_of_the_state(images):
     explorer = SignalExplorer(images, MEAN, DEVIATION, bn=True)
     data = embed_data(views=[explorer], drop_defaults=True)
@@ -333,6 +379,45 @@ def test_a_shear_of_a_fifth_is_nothing_in_degrees(page, images):
     assert "50 % of the pixels have no source" in answer(page)
     page.get_by_role("button", name="Next picture").press("Enter")
     assert page.evaluate("model.get('picture')") == 1
+
+
+@pytest.mark.parametrize("settings", [(192, 96, 256, 3, 32), (16, 40, 24, 5, 7)])
+def test_the_page_counts_multiplications_as_the_library_does(page, settings):
+    from course_lib.backend import keras, layers
+    from course_lib.measure import counting
+
+    inputs, reduced, outputs, kernel, size = settings
+    names = ("inputs", "reduced", "outputs", "kernel", "size")
+    ours = page.evaluate(
+        "async (settings) => (await import('/bottleneck.js')).costs(settings)",
+        dict(zip(names, settings, strict=True)),
+    )
+    x = keras.Input((size, size, inputs))
+    wide = layers.Conv2D(outputs, kernel, padding="same", name="wide")(x)
+    one = layers.Conv2D(reduced, 1, name="one")(x)
+    after = layers.Conv2D(outputs, kernel, padding="same", name="after")(one)
+    counted = {r.name: r.macs for r in counting.rows(keras.Model(x, [wide, after]))}
+    assert [ours["direct"], ours["first"], ours["second"]] == [
+        counted[name] for name in ("wide", "one", "after")
+    ]
+    assert ours["through"] == ours["first"] + ours["second"]
+    per_channel = ours["through"] / reduced  # both costs are linear in the reduced channels
+    assert ours["even"] == pytest.approx(ours["direct"] / per_channel)
+
+
+def test_the_bottleneck_says_what_it_saves(page):
+    explorer = BottleneckExplorer()
+    names = ("inputs", "outputs", "reduced", "kernel", "size")
+    show(page, {name: getattr(explorer, name) for name in names}, "/bottleneck.js")
+    assert answer(page) == (
+        "The 3 × 3 convolution alone takes 452,984,832 multiplications; through 96 channels they "
+        "are 245,366,784: 45.8 % saved, and 96 of 192 directions can pass. "
+        "The 1×1 pays below 177.2 channels."
+    )
+    page.get_by_role("slider", name="Reduced channels").press("End")
+    assert " more, and nothing is reduced. " in answer(page)
+    page.get_by_label("5 × 5").check()
+    assert answer(page).startswith("The 5 × 5 convolution alone takes 1,258,291,200 ")
 
 
 def test_an_explorer_says_what_it_is_without_a_script(images):
