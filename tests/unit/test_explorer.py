@@ -10,6 +10,8 @@ import pytest
 from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
+from course_lib.datasets.augment import Draw, move
+from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.fire import FireExplorer
@@ -24,6 +26,7 @@ SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 SCRIPTS["/fire.js"] = FireExplorer._esm
+SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
@@ -377,6 +380,51 @@ def test_the_calculator_says_what_it_saves_and_where_it_ends(page):
     assert "9 times as many as the 7,776" in answer(page) and "It is no squeeze" in answer(page)
     page.get_by_role("slider", name="Channels in").press("Home")
     assert "no squeeze saves anything" not in answer(page), "one filter reads one channel, and pays"
+
+
+STILL = {"right": 0, "down": 0, "angle": 0, "shear": 0, "unit": "degrees", "across": 1, "along": 1}
+STILL |= {"flip": False, "fill": "nearest", "order": "turn first", "between": "1"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"right": 2.5, "down": -4, "flip": True},
+        {"right": 2.5, "down": -4, "fill": "constant"},
+        {"angle": 35, "shear": 20, "across": 1.3, "along": 0.8, "right": -3, "flip": True},
+        {"angle": -90, "shear": 40, "across": 0.7, "fill": "constant"},
+        {"shear": 0.2, "unit": "radians", "down": 1, "fill": "constant"},
+    ],
+)
+def test_the_page_moves_pixels_as_the_library_does(page, images, settings):
+    settings = STILL | settings
+    ours = page.evaluate(
+        """async ([pixels, settings, mean]) => {
+          const { moved } = await import("/augment.js");
+          return [...moved(pixels, settings, mean).values];
+        }""",
+        [images[0].ravel().tolist(), settings, list(MEAN)],
+    )
+    shear = np.rad2deg(settings["shear"]) if settings["unit"] == "radians" else settings["shear"]
+    drawn = (-settings["down"], -settings["right"], settings["flip"], settings["angle"], shear)
+    drawn = [np.array([x]) for x in (*drawn, settings["along"], settings["across"])]
+    # 0 is the mean colour: the library moves what is standardised.
+    (theirs,) = move((images[:1] - np.float32(MEAN)), Draw(*drawn), fill=settings["fill"])
+    np.testing.assert_allclose(np.reshape(ours, (32, 32, 3)), theirs + MEAN, atol=1e-2)
+
+
+def test_a_shear_of_a_fifth_is_nothing_in_degrees(page, images):
+    names = ("images", "mean", "picture", *STILL)
+    explorer = AugmentExplorer(images, MEAN, shear=0.2)
+    show(page, {name: getattr(explorer, name) for name in names}, "/augment.js")
+    assert answer(page).startswith("The shear moves the top and the bottom row by 0.054 pixels")
+    page.get_by_label("radians").check()
+    assert answer(page).startswith("The shear moves the top and the bottom row by 3.1 pixels")
+    page.get_by_label("Shear", exact=True).press("Home")
+    page.get_by_label("Shift down").press("End")
+    assert "50 % of the pixels have no source" in answer(page)
+    page.get_by_role("button", name="Next picture").press("Enter")
+    assert page.evaluate("model.get('picture')") == 1
 
 
 @pytest.mark.parametrize("settings", [(192, 96, 256, 3, 32), (16, 40, 24, 5, 7)])
