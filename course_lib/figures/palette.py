@@ -52,6 +52,14 @@ CONDITIONS = {
     "he-linear-head": GREEN,
     "glorot": VERMILION,  # rules of initialisation, as `plain`, `he` and `bn` have them
     "he + bn": BLUE,
+    "by-255": ORANGE,  # preprocessings, without BN and with it
+    "by-255-pixel-mean": PURPLE,
+    "pixel-mean": GREEN,
+    "pixel-mean-lr-1e-4": SKY,
+    "by-255-pixel-mean-lr-16e-2": SKY,
+    "bn-by-255": ORANGE,
+    "bn-by-255-pixel-mean": PURPLE,
+    "bn-pixel-mean": GREEN,
     "no-pool-1": GREEN,
     "no-pool-1-4": PURPLE,
     "stride-1": ORANGE,
