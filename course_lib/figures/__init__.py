@@ -5,6 +5,7 @@ from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
 from course_lib.figures.figure import Figure, source
 from course_lib.figures.plots import curves, forest, gallery, layers, pictures, seeds
+from course_lib.figures.points import points
 
 __all__ = [
     "Figure",
@@ -18,6 +19,7 @@ __all__ = [
     "layers",
     "network",
     "pictures",
+    "points",
     "seeds",
     "source",
     "steps",
