@@ -2,7 +2,7 @@
 
 // At which multiples of 1, 2 or 5 times a power of ten an axis from 0 to `most` is marked.
 function marks(most) {
-  const rough = most / 4, power = 10 ** Math.floor(Math.log10(rough));
+  const rough = most / 5, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((m) => m * power >= rough);
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, i) => i * step);
 }

@@ -14,6 +14,7 @@ from course_lib.datasets.augment import Draw, move
 from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
+from course_lib.explorers.diagnose import DiagnoseExplorer
 from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
@@ -26,6 +27,7 @@ MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
+SCRIPTS["/diagnose.js"] = DiagnoseExplorer._esm
 SCRIPTS["/fire.js"] = FireExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
@@ -598,3 +600,53 @@ def test_wrong_arguments_are_named(images, change, told):
     with pytest.raises(CourseError, match=told) as error:
         SignalExplorer(**arguments)
     assert "\n" not in str(error.value)
+
+
+def runs_to_diagnose():
+    climbing = {"loss": [2.0, 1.0, 0.125], "test_loss": [1.5, 1.25, 2.5]}
+    flat = {"loss": [2.303] * 2, "test_loss": [2.303] * 2}
+    right = {"accuracy": [0.1, 0.5, 0.9876], "test_accuracy": [0.2, 0.4, 0.4]}
+    guess = {"accuracy": [0.1] * 2, "test_accuracy": [0.1] * 2}
+    return [
+        (climbing | right, "by heart", "The test loss climbs.", "run 1"),
+        (flat | guess, "dead", "The loss is ln 10.", "run 2"),
+    ]
+
+
+def test_a_curve_is_diagnosed_by_keyboard_and_the_reasons_unfold_after_it(page):
+    explorer = DiagnoseExplorer(runs_to_diagnose(), ["dead", "by heart"])
+    names = ("faults", "cases", "place")
+    show(page, {name: getattr(explorer, name) for name in names}, "/diagnose.js")
+    said = lambda: page.text_content(".course-explorer .status")  # noqa: E731
+    assert said() == "" and page.text_content(".which") == "Curve 1 of 2."
+    assert page.get_by_role("img").get_attribute("aria-label") == (
+        "Curves of a run. 3 epochs. Loss on the training images from 2 to 0.125; on the test "
+        "images from 1.5 to 2.5, least in epoch 2 with 1.25. Accuracy at the end: 98.8 % of the "
+        "training images, 40 % of the test images."
+    )
+    page.get_by_label("dead").press("Space")
+    page.get_by_role("button", name="Diagnose").press("Enter")
+    assert said() == "No: by heart. The test loss climbs. (run 1)"
+    page.get_by_role("button", name="Next curve").press("Enter")
+    assert page.evaluate("model.get('place')") == 1
+    assert said() == "" and page.text_content(".which") == "Curve 2 of 2; 0 of 1 right."
+    page.get_by_label("dead").press("Space")
+    page.get_by_role("button", name="Diagnose").press("Enter")
+    assert said() == "Yes: dead. The loss is ln 10. (run 2)"
+    assert page.text_content(".which") == "Curve 2 of 2; 1 of 2 right."
+    assert page.locator("tbody tr").count() == 2
+    text, _ = explorer.fallback()
+    assert "run 1: by heart. The test loss climbs." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"faults": ["dead", "slow"]}, "'by heart' is none of dead, slow"),
+        ({"cases": [({"loss": [1.0]}, "dead", "", "run 3")]}, "of one length, for 'run 3'"),
+    ],
+)
+def test_a_case_without_curves_or_with_another_fault_is_refused(change, told):
+    arguments = {"cases": runs_to_diagnose(), "faults": ["dead", "by heart"]} | change
+    with pytest.raises(CourseError, match=told):
+        DiagnoseExplorer(**arguments)
