@@ -143,7 +143,7 @@ WRONG = [
     (["prepare"], "dataset"),
     (["lst"], "list"),
     (["list", "two\nlines"], "two"),
-    (["list", "sqeezenet"], "squeezenet, minigooglenet"),
+    (["list", "sqeezenet"], "squeezenet, "),
     ([], "command"),
 ]
 
@@ -523,7 +523,7 @@ def test_jobs_end_with_the_process_that_started_them(how):
         found = subprocess.run(["ps", "-o", "pid=", *which], capture_output=True, text=True)
         return found.stdout.split()
 
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while len(begun := listed("--ppid", str(parent.pid))) < 2 and time.monotonic() < limit:
         time.sleep(0.05)
     time.sleep(1)  # they are importing Keras by now
