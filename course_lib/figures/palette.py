@@ -67,7 +67,7 @@ CONDITIONS = {
     "250 images": VERMILION,
     "wrong": VERMILION,
     "right": BLUE,
-    "before": GREY,
+    "before": GREEN,
     "never stopped": BLUE,
     "weights alone": VERMILION,
     "last digit": ORANGE,
