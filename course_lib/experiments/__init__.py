@@ -18,7 +18,7 @@ from course_lib import settings
 from course_lib.schedules import Polynomial, Steps, shortened
 
 # In the order in which the course meets them.
-FAMILIES = ("small", "squeezenet", "googlenet", "resnet", "densenet", "deepergooglenet")
+FAMILIES = ("small", "squeezenet", "fire", "googlenet", "resnet", "densenet", "deepergooglenet")
 
 
 class Parameters(NamedTuple):

@@ -22,6 +22,7 @@ MINI = {
     "i2a": (112, 48), "i2b": (96, 64), "i2c": (80, 80), "i2d": (48, 96), "down2": 96,
     "i3a": (176, 160), "i3b": (176, 160),
 }  # fmt: skip
+MIDDLE = tuple(MINI[name] for name in ("i2a", "i2b", "i2c", "i2d"))
 
 # Filters of each inception module of GoogLeNet (paper, table 1): 1x1, 3x3 reduce, 3x3, 5x5 reduce,
 # 5x5, pool projection. DeeperGoogLeNet ends before 5a.
@@ -77,6 +78,26 @@ def mini_inception(x, a, b, *, conv, name):
     return layers.Concatenate(name=f"{name}_join")(branches)
 
 
+def only_3x3(x, a, b, *, conv, name):
+    """A module with all its filters in one size: 3x3 to `a + b`. Shapes as `mini_inception`."""
+    return conv(x, a + b, 3, name=f"{name}_conv3")
+
+
+def only_1x1(x, a, b, *, conv, name):
+    """A module that sees one place at a time: 1x1 to `a + b`. Shapes as `mini_inception`."""
+    return conv(x, a + b, 1, name=f"{name}_conv1")
+
+
+def reduced_3x3(x, a, b, *, conv, name):
+    """`only_3x3` behind a bottleneck: 1x1 to half the channels of x, then 3x3 to `a + b`."""
+    x = conv(x, scaled(x.shape[-1], 0.5), 1, name=f"{name}_reduce3")
+    return conv(x, a + b, 3, name=f"{name}_expand3")
+
+
+MODULES = {"mixed": mini_inception, "3x3": only_3x3, "1x1": only_1x1, "reduced": reduced_3x3}
+HEADS = ("gap", "flatten")
+
+
 def downsample(x, filters, *, conv, name):
     """3x3 convolution beside 3x3 max-pool, both of stride 2 and without padding.
 
@@ -101,16 +122,44 @@ def minigooglenet(*, block=mini_inception, width=1.0, order="bn-relu", activatio
         its DeeperGoogLeNet) of the dense layer.
     dropout: rate of the dropout before the dense layer; 0 for none.
     """
-    conv = _conv(order, activation, l2)
+    net = {"order": order, "activation": activation, "l2": l2, "input_shape": input_shape}
+    inputs, x = _mini(block, MINI, width, **net)
+    # On 32x32 pixels its global pooling is S5's average-pool of 7.
+    return parts.classifier(inputs, x, classes, dropout=dropout, l2=l2, name="minigooglenet")
+
+
+def minigooglenet_with(*, module="mixed", middle=MIDDLE, head="gap", width=1.0,
+                       order="bn-relu", activation="relu", l2=0.0, dropout=0.5, classes=10,
+                       input_shape=(32, 32, 3)):  # fmt: skip
+    """MiniGoogLeNet with other modules, for controls of the course; the rest as there.
+
+    module: one of MODULES: "mixed" is its own; "3x3" and "1x1" have all filters in one size;
+        "reduced" is "3x3" that reads through a 1x1 convolution to half the channels.
+    middle: filters (1x1, 3x3) of the four modules between the downsamplings.
+    head: "gap", or "flatten" for a dense layer that reads every place of every map.
+    An unknown module or head is a CourseError.
+    """
+    for what, known in ((module, MODULES), (head, HEADS)):
+        if what not in known:
+            raise settings.nearest(str(what), known, "module" if known is MODULES else "head")
+    table = MINI | dict(zip(("i2a", "i2b", "i2c", "i2d"), middle, strict=True))
+    net = {"order": order, "activation": activation, "l2": l2, "input_shape": input_shape}
+    inputs, x = _mini(MODULES[module], table, width, **net)
+    options = {"dropout": dropout, "l2": l2, "flat": head == "flatten"}
+    return parts.classifier(inputs, x, classes, name="minigooglenet", **options)
+
+
+def _mini(block, table, width, *, input_shape, **options):
+    """(inputs, maps before the head) of a MiniGoogLeNet of these modules."""
+    conv = _conv(**options)
     inputs = parts.images(input_shape)
     x = conv(inputs, scaled(96, width), 3, name="conv1")
-    for name, filters in MINI.items():
+    for name, filters in table.items():
         if name.startswith("down"):
             x = downsample(x, scaled(filters, width), conv=conv, name=name)
         else:
             x = block(x, *(scaled(f, width) for f in filters), conv=conv, name=name)
-    # On 32x32 pixels its global pooling is S5's average-pool of 7.
-    return parts.classifier(inputs, x, classes, dropout=dropout, l2=l2, name="minigooglenet")
+    return inputs, x
 
 
 def deepergooglenet(*, block=inception, deep=True, width=1.0, order="bn-relu", activation="relu",

@@ -21,6 +21,9 @@ _POOLING = ("pool_size", "strides", "padding")
 ARGUMENTS = {
     "InputLayer": (),
     "Conv2D": ("filters", *_CONVOLUTION),
+    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "dilation_rate", "depth_multiplier",
+                        "use_bias", "activation", "depthwise_initializer", "bias_initializer",
+                        "depthwise_regularizer", "bias_regularizer", "depthwise_constraint"),
     "Dense": ("units", *_WEIGHTED),
     "BatchNormalization": ("axis", "momentum", "epsilon", "scale", "center",
                            "beta_initializer", "gamma_initializer"),

@@ -30,10 +30,18 @@ def convolution(
     return layers.Conv2D(filters, kernel, strides=strides, padding=padding, name=name, **options)(x)
 
 
-def classifier(inputs, x, classes, *, name, dropout=0.0, initializer="glorot_uniform", l2=0.0):
+def classifier(
+    inputs, x, classes, *, name, dropout=0.0, initializer="glorot_uniform", l2=0.0, flat=False
+):
     """The network `name` from `inputs` on: the mean of each map of x, dropout unless it is 0, and
-    one dense layer, whose kernel `initializer` and `l2` are for."""
-    x = layers.GlobalAveragePooling2D(name="gap")(x)
+    one dense layer, whose kernel `initializer` and `l2` are for.
+
+    flat: the dense layer reads every place of every map, and not their means.
+    """
+    if flat:
+        x = layers.Flatten(name="logits_flatten")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="gap")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
     options = {"kernel_initializer": initializer, "kernel_regularizer": decay(l2)}

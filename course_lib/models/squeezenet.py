@@ -50,6 +50,23 @@ def fire(x, squeeze, expand, *, conv, name, share=0.5):
     return layers.Concatenate(name=f"{name}_join")([small, large])
 
 
+def plain_3x3(x, squeeze, expand, *, conv, name):
+    """In the place of `fire`: one 3x3 convolution to as many channels; `squeeze` plays no part."""
+    return conv(x, 2 * expand, 3, name=f"{name}_conv")
+
+
+def separable(x, squeeze, expand, *, conv, name):
+    """In the place of `fire`: MobileNet's block (Howard et al. 2017, arXiv 1704.04861, section 3).
+
+    A 3x3 filter for each channel, BN, ReLU; then `conv`, 1x1 over all channels, to 2 * expand.
+    No weight decay on the few weights of the first, as MobileNet has it; `squeeze` plays no part.
+    """
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_depthwise_bn")(x)
+    x = layers.ReLU(name=f"{name}_depthwise_relu")(x)
+    return conv(x, 2 * expand, 1, name=f"{name}_pointwise")
+
+
 def squeezenet(
     *, block=fire, initializer="glorot_uniform", l2=0.0, bn=False, head_relu=True, conv10=True,
     dropout=0.0, stride=2, pools=((1, 2), (4, 2), (8, 2)), bypass="none", squeeze_ratio=0.0,
@@ -107,6 +124,11 @@ def squeezenet(
     if conv10:
         x = conv(x, classes, 1, name="conv10", relu=head_relu)
     return parts.classifier(inputs, x, classes, name="squeezenet")
+
+
+# Networks whose usual block is another one; all arguments are those of `squeezenet`.
+of_plain_3x3 = partial(squeezenet, block=plain_3x3)
+of_separable = partial(squeezenet, block=separable)
 
 
 def squeezenet_imagenet(*, version="1.0", classes=1000, input_shape=(224, 224, 3)):

@@ -9,6 +9,7 @@ import pytest
 from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
+from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
@@ -20,6 +21,7 @@ MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
+SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
   const listeners = {};
@@ -329,6 +331,45 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
     page.get_by_label("Look at epoch").press("End")
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+@pytest.mark.parametrize("settings", [(192, 96, 256, 3, 32), (16, 40, 24, 5, 7)])
+def test_the_page_counts_multiplications_as_the_library_does(page, settings):
+    from course_lib.backend import keras, layers
+    from course_lib.measure import counting
+
+    inputs, reduced, outputs, kernel, size = settings
+    names = ("inputs", "reduced", "outputs", "kernel", "size")
+    ours = page.evaluate(
+        "async (settings) => (await import('/bottleneck.js')).costs(settings)",
+        dict(zip(names, settings, strict=True)),
+    )
+    x = keras.Input((size, size, inputs))
+    wide = layers.Conv2D(outputs, kernel, padding="same", name="wide")(x)
+    one = layers.Conv2D(reduced, 1, name="one")(x)
+    after = layers.Conv2D(outputs, kernel, padding="same", name="after")(one)
+    counted = {r.name: r.macs for r in counting.rows(keras.Model(x, [wide, after]))}
+    assert [ours["direct"], ours["first"], ours["second"]] == [
+        counted[name] for name in ("wide", "one", "after")
+    ]
+    assert ours["through"] == ours["first"] + ours["second"]
+    per_channel = ours["through"] / reduced  # both costs are linear in the reduced channels
+    assert ours["even"] == pytest.approx(ours["direct"] / per_channel)
+
+
+def test_the_bottleneck_says_what_it_saves(page):
+    explorer = BottleneckExplorer()
+    names = ("inputs", "outputs", "reduced", "kernel", "size")
+    show(page, {name: getattr(explorer, name) for name in names}, "/bottleneck.js")
+    assert answer(page) == (
+        "The 3 × 3 convolution alone takes 452,984,832 multiplications; through 96 channels they "
+        "are 245,366,784: 45.8 % saved, and 96 of 192 directions can pass. "
+        "The 1×1 pays below 177.2 channels."
+    )
+    page.get_by_role("slider", name="Reduced channels").press("End")
+    assert " more, and nothing is reduced. " in answer(page)
+    page.get_by_label("5 × 5").check()
+    assert answer(page).startswith("The 5 × 5 convolution alone takes 1,258,291,200 ")
 
 
 def test_an_explorer_says_what_it_is_without_a_script(images):

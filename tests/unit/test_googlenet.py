@@ -133,6 +133,27 @@ def test_blocks_of_the_readers_own_take_the_place_of_the_modules():
     assert seen == list(INCEPTIONS.items())
 
 
+def test_the_modules_of_the_controls_read_and_pass_on_what_their_names_say():
+    kernels = {  # of i2a, which reads 160 channels
+        "mixed": [(1, 1, 160, 112), (3, 3, 160, 48)],
+        "3x3": [(3, 3, 160, 160)],
+        "1x1": [(1, 1, 160, 160)],
+        "reduced": [(1, 1, 160, 80), (3, 3, 80, 160)],
+    }
+    for module, wanted in kernels.items():
+        model = googlenet.minigooglenet_with(module=module)
+        found = [x.kernel.shape for x in model.layers
+                 if isinstance(x, layers.Conv2D) and x.name.startswith("i2a_")]  # fmt: skip
+        assert found == wanted
+    flat = googlenet.minigooglenet_with(head="flatten").get_layer("logits")
+    assert flat.kernel.shape == (7 * 7 * 336, 10)
+    own = googlenet.minigooglenet_with(middle=[[1, 2], [3, 4], [5, 6], [7, 8]])
+    assert own.get_layer("i2d_join").output.shape[-1] == 15
+    for wrong in ({"module": "5x5"}, {"head": "dense"}):
+        with pytest.raises(CourseError, match="did you mean"):
+            googlenet.minigooglenet_with(**wrong)
+
+
 def test_no_width_is_too_small_and_halves_are_rounded():
     model = DEEPER(deep=False, width=0.001)
     assert {w.filters for w in model.layers if isinstance(w, layers.Conv2D)} == {1}

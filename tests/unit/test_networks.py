@@ -47,7 +47,7 @@ def test_it_is_drawn_and_told(network):
     assert sum(len(stage.layers) for stage in found) == len(model.layers)
     said = figure.alt
     for stage in found:
-        whole = re.match(r"(.*?)\d*$", stage.name)[1]
+        whole = re.match(r"(.*?)(\d+[a-z]?)?$", stage.name)[1]
         assert whole in said and "×".join(map(str, stage.shape[:-1])) in said
         assert stage.note in said
     drawn = said.count("; ") + 1
