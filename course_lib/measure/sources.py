@@ -19,8 +19,8 @@ def reads(model, block: int) -> np.ndarray:
     readers, edges = _readers(model, block)
     found = np.full((len(readers), len(readers)), np.nan)
     for k, reader in enumerate(readers):
-        weights = np.abs(_array(reader.kernel))[0, 0].mean(axis=1)
-        weights *= np.abs(_array(model.get_layer(f"{reader.name}_bn").gamma))
+        weights = np.abs(np.asarray(reader.kernel))[0, 0].mean(axis=1)
+        weights *= np.abs(np.asarray(model.get_layer(f"{reader.name}_bn").gamma))
         parts = np.split(weights, edges[1 : k + 1])
         found[k, : k + 1] = [part.mean() / weights.mean() for part in parts]
     return found
@@ -30,7 +30,8 @@ def silenced(model, block: int, images, labels) -> np.ndarray:
     """By how much the cross-entropy rises, in nats, when one reader no longer hears one source:
     the weights of that pair are 0, all else is as trained.
 
-    images: (count, height, width, 3), standardised; labels: (count,) integers.
+    images: (count, height, width, 3), standardised, a thousand or so, since all are answered at
+        once; labels: (count,) integers.
     """
     readers, edges = _readers(model, block)
     before = model.get_layer(f"transition{block - 1}_pool" if block > 1 else "conv1_bn").output
@@ -38,12 +39,12 @@ def silenced(model, block: int, images, labels) -> np.ndarray:
     rest = keras.Model(before, model.output)
 
     def loss():
-        right = rest.predict(entering, verbose=0)[np.arange(len(labels)), labels]
+        right = rest.predict_on_batch(entering)[np.arange(len(labels)), labels]
         return -np.log(np.maximum(right, 1e-7)).mean()
 
     found, whole = np.full((len(readers), len(readers)), np.nan), loss()
     for k, reader in enumerate(readers):
-        kernel = _array(reader.kernel).copy()
+        kernel = np.asarray(reader.kernel).copy()
         for source in range(k + 1):
             cut = kernel.copy()
             cut[:, :, edges[source] : edges[source + 1]] = 0
@@ -58,7 +59,3 @@ def _readers(model, block: int):
     wanted = rf"block{block}layer\d+_conv1|transition{block}_conv"
     readers = [layer for layer in model.layers if re.fullmatch(wanted, layer.name)]
     return readers, [0, *(reader.kernel.shape[2] for reader in readers)]
-
-
-def _array(variable) -> np.ndarray:
-    return keras.ops.convert_to_numpy(variable)
