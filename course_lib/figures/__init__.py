@@ -5,7 +5,8 @@ from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
 from course_lib.figures.figure import Figure, source
 from course_lib.figures.grid import matrix
-from course_lib.figures.plots import curves, forest, layers, pictures, seeds
+from course_lib.figures.plots import curves, forest, gallery, layers, pictures, seeds
+from course_lib.figures.points import points
 
 __all__ = [
     "Figure",
@@ -14,11 +15,13 @@ __all__ = [
     "difference",
     "fire",
     "forest",
+    "gallery",
     "heat",
     "layers",
     "matrix",
     "network",
     "pictures",
+    "points",
     "seeds",
     "source",
     "steps",

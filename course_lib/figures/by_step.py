@@ -7,8 +7,8 @@ from course_lib.figures import palette
 from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, end_labels
 
 
-def steps(series: dict, *, label, alt, caption="", log=False, lines=()):
-    """One line per condition against the step of training.
+def steps(series: dict, *, label, alt, caption="", log=False, lines=(), across="step"):
+    """One line per condition against the step of training, or against what `across` names.
 
     series: name -> (steps, values), two sequences of one length. log: a logarithmic axis, on which
         a line ends with a cross where its value falls to zero.
@@ -35,7 +35,7 @@ def steps(series: dict, *, label, alt, caption="", log=False, lines=()):
             ends.append((at[last - 1], values[last - 1], name))
         for height in lines:
             axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
-        axis.set(xlabel="step", ylabel=label)
+        axis.set(xlabel=across, ylabel=label)
         axis.set_xlim(right=max(max(at) for at, _ in series.values()))  # names stand beyond
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)

@@ -191,3 +191,28 @@ def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
         if note:
             drawn.suptitle(note, fontsize=10)
         return as_figure(drawn, alt, caption)
+
+
+def gallery(rows: dict, *, alt, caption="", gap=2):
+    """Pictures in rows, the name of each row at its left.
+
+    rows: name -> images (count, height, width, 3) uint8, all of one size; gap: pixels between.
+    """
+    height, width = next(iter(rows.values())).shape[1:3]
+    most = max(map(len, rows.values()))
+    shape = len(rows) * (height + gap) - gap, most * (width + gap) - gap, 4
+    sheet = np.zeros(shape, np.uint8)  # between pictures the page shows through
+    for row, images in enumerate(rows.values()):
+        for column, image in enumerate(images):
+            top, left = row * (height + gap), column * (width + gap)
+            sheet[top : top + height, left : left + width, :3] = image
+            sheet[top : top + height, left : left + width, 3] = 255
+    with matplotlib.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
+        drawn, axes = canvas(height=3.7 * shape[0] / shape[1] + 0.1)
+        axis = axes[0, 0]
+        axis.imshow(sheet, interpolation="nearest")
+        axis.set_xticks([])
+        middles = [row * (height + gap) + height / 2 for row in range(len(rows))]
+        axis.set_yticks(middles, list(rows))
+        axis.tick_params(length=0)
+        return as_figure(drawn, alt, caption)

@@ -2,7 +2,8 @@
 
 from course_lib.measure.counting import rows, stages
 
-__all__ = ["Signal", "Watch", "forward", "gradients", "reads", "rows", "silenced", "stages"]
+__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "reads", "rows", "silenced"]
+__all__ += ["stages"]
 
 
 def __getattr__(name: str):

@@ -3,17 +3,22 @@
 import base64
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from ipywidgets import DOMWidget
 from ipywidgets.embed import embed_data
 
+from course_lib.datasets.augment import Draw, move
+from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
+from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
+from course_lib.explorers.stack import StackExplorer
 from course_lib.schedules import Polynomial, Steps, shortened
 from course_lib.settings import CourseError
 
@@ -21,6 +26,8 @@ MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
+SCRIPTS["/fire.js"] = FireExplorer._esm
+SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
@@ -331,6 +338,157 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
     page.get_by_label("Look at epoch").press("End")
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+SCRIPTS["/stack.js"] = StackExplorer._esm
+
+
+def bare(x, filters, *, conv, name, strides=1, shortcut="identity"):
+    """The block of version 1 without its batch normalisation."""
+    import keras
+
+    from course_lib.models import resnet
+
+    y = keras.layers.ReLU()(conv(x, filters, 3, strides=strides, name=f"{name}_conv1"))
+    y = conv(y, filters, 3, name=f"{name}_conv2")
+    y = resnet.joined(x, y, conv=conv, name=name, strides=strides, shortcut=shortcut)
+    return keras.layers.ReLU(name=f"{name}_relu")(y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bn", "end", "arguments"),
+    [
+        ("plain", True, "relu", {"depth": 14, "residual": False}),
+        ("v1", True, "relu", {"depth": 14}),
+        ("v1", False, "relu", {"depth": 14, "block": bare}),
+        ("v2", True, "add", {"depth": 20}),
+    ],
+)
+def test_a_stack_has_the_signal_and_the_gradients_of_keras(page, images, kind, bn, end, arguments):
+    from course_lib.measure import signals
+    from course_lib.models import resnet
+
+    labels = list(range(8))
+    ours = page.evaluate(
+        """async ([text, labels, settings]) => {
+          const { passes, pictures } = await import("/stack.js");
+          const pass = passes(pictures(text), labels, settings);
+          for (;;) {
+            const { done, value } = pass.next();
+            if (!done) continue;
+            return { rows: value.rows, kernels: Object.entries(value.kernels).map(
+              ([name, { values }]) => [name, base64(Float32Array.from(values))]) };
+          }
+        }""",
+        [
+            StackExplorer(images, labels).images,
+            labels,
+            {"kind": kind, "blocks": 2, "bn": bn, "seed": 3},
+        ],
+    )
+    build = resnet.resnet_v2 if kind == "v2" else resnet.resnet_v1
+    model = build(width=4, **arguments)
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    assert {layer.name for layer in kernels} == {name for name, _ in ours["kernels"]}
+    for name, text in ours["kernels"]:
+        kernel = model.get_layer(name).kernel
+        kernel.assign(np.frombuffer(base64.b64decode(text), "<f4").reshape(kernel.shape))
+    x = ((images - images.mean((0, 1, 2))) / 255).astype(np.float32)
+    blocks = [row["name"] for row in ours["rows"][1:]]
+    theirs = signals.forward(model, x, ["conv1_relu", *(f"{b}_{end}" for b in blocks)])
+    moves = signals.gradients(model, x, np.array(labels))
+    for row, signal in zip(ours["rows"], theirs, strict=True):
+        assert row["size"] == pytest.approx(signal.size, rel=1e-3), row["name"]
+        kernel = row["name"] if row["name"] == "conv1" else f"{row['name']}_conv1"
+        assert row["gradient"] == pytest.approx(moves[kernel], rel=1e-2), row["name"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "squeeze", "expand1", "expand3", "size"),
+    [(96, 6, 6, 4, 32), (96, 16, 64, 64, 55), (128, 16, 127, 1, 8), (3, 8, 1, 7, 1)],
+)
+def test_the_page_counts_a_fire_module_as_the_library(
+    page, channels, squeeze, expand1, expand3, size
+):
+    import keras
+
+    from course_lib.measure import counting
+    from course_lib.models import squeezenet
+
+    settings = dict(channels=channels, squeeze=squeeze, expand1=expand1, expand3=expand3, size=size)
+    ours = page.evaluate("async (s) => (await import('/fire.js')).costs(s)", settings)
+    x = keras.Input((size, size, channels))
+    half = (expand1 + expand3) // 2
+    conv = partial(squeezenet.conv_relu, initializer="zeros")
+    blocks = {
+        "fire": partial(squeezenet.fire, share=expand3 / (2 * half)),
+        "plain": squeezenet.plain_3x3,
+    }
+    for name, block in blocks.items():
+        model = keras.Model(x, block(x, squeeze, half, conv=conv, name=name))
+        assert ours[name]["macs"] == counting.macs(model)
+        assert ours[name]["weights"] + ours[name]["biases"] == model.count_params()
+    assert [layer["filters"] for layer in ours["layers"]] == [squeeze, expand1, expand3]
+
+
+def test_the_calculator_says_what_it_saves_and_where_it_ends(page):
+    names = ("channels", "squeeze", "expand1", "expand3", "size")
+    explorer = FireExplorer()
+    show(page, {name: getattr(explorer, name) for name in names}, "/fire.js")
+    assert answer(page) == (
+        "822 weights and 841,728 multiplications: 9.5 times fewer than the 7,776 and 7,962,624 of "
+        "a plain 3×3 convolution with as many outputs. It is the cheaper one up to 56 squeeze "
+        "filters. It squeezes: fewer channels between than behind."
+    )
+    page.get_by_role("slider", name="Squeeze filters").press("End")
+    assert "9 times as many as the 7,776" in answer(page) and "It is no squeeze" in answer(page)
+    page.get_by_role("slider", name="Channels in").press("Home")
+    assert "no squeeze saves anything" not in answer(page), "one filter reads one channel, and pays"
+
+
+STILL = {"right": 0, "down": 0, "angle": 0, "shear": 0, "unit": "degrees", "across": 1, "along": 1}
+STILL |= {"flip": False, "fill": "nearest", "order": "turn first", "between": "1"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"right": 2.5, "down": -4, "flip": True},
+        {"right": 2.5, "down": -4, "fill": "constant"},
+        {"angle": 35, "shear": 20, "across": 1.3, "along": 0.8, "right": -3, "flip": True},
+        {"angle": -90, "shear": 40, "across": 0.7, "fill": "constant"},
+        {"shear": 0.2, "unit": "radians", "down": 1, "fill": "constant"},
+    ],
+)
+def test_the_page_moves_pixels_as_the_library_does(page, images, settings):
+    settings = STILL | settings
+    ours = page.evaluate(
+        """async ([pixels, settings, mean]) => {
+          const { moved } = await import("/augment.js");
+          return [...moved(pixels, settings, mean).values];
+        }""",
+        [images[0].ravel().tolist(), settings, list(MEAN)],
+    )
+    shear = np.rad2deg(settings["shear"]) if settings["unit"] == "radians" else settings["shear"]
+    drawn = (-settings["down"], -settings["right"], settings["flip"], settings["angle"], shear)
+    drawn = [np.array([x]) for x in (*drawn, settings["along"], settings["across"])]
+    # 0 is the mean colour: the library moves what is standardised.
+    (theirs,) = move((images[:1] - np.float32(MEAN)), Draw(*drawn), fill=settings["fill"])
+    np.testing.assert_allclose(np.reshape(ours, (32, 32, 3)), theirs + MEAN, atol=1e-2)
+
+
+def test_a_shear_of_a_fifth_is_nothing_in_degrees(page, images):
+    names = ("images", "mean", "picture", *STILL)
+    explorer = AugmentExplorer(images, MEAN, shear=0.2)
+    show(page, {name: getattr(explorer, name) for name in names}, "/augment.js")
+    assert answer(page).startswith("The shear moves the top and the bottom row by 0.054 pixels")
+    page.get_by_label("radians").check()
+    assert answer(page).startswith("The shear moves the top and the bottom row by 3.1 pixels")
+    page.get_by_label("Shear", exact=True).press("Home")
+    page.get_by_label("Shift down").press("End")
+    assert "50 % of the pixels have no source" in answer(page)
+    page.get_by_role("button", name="Next picture").press("Enter")
+    assert page.evaluate("model.get('picture')") == 1
 
 
 @pytest.mark.parametrize("settings", [(192, 96, 256, 3, 32), (16, 40, 24, 5, 7)])
