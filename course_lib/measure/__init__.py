@@ -1,9 +1,9 @@
 """What one can find out about a network: its size, its signal, its answers."""
 
-from course_lib.measure.counting import rows, stages
+from course_lib.measure.counting import padding, rows, stages
 
-__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "reads", "rows", "silenced"]
-__all__ += ["stages"]
+__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "padding", "rows", "stages"]
+__all__ += ["reads", "silenced"]
 
 
 def __getattr__(name: str):
