@@ -89,6 +89,12 @@ class Experiment:
             builder = getattr(_later(f"models.{module}"), function)
             return builder(**{**self.arguments, **changes})
 
+    def trained(self):
+        """The Keras model with its published weights; a CourseError where there are none."""
+        model = self.build()
+        _later("engine.checkpoints").load_weights(model, settings.weights_of(self.id))
+        return model
+
     def run(
         self, profile=None, seed=None, *, precision=None, restarts=(), images=None,
         test_images=None, epochs=None, keep=False, **options,
