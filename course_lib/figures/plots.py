@@ -54,23 +54,24 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         return as_figure(drawn, alt, caption)
 
 
-def layers(series: dict, names, *, label, alt, caption="", lines=()):
-    """One line per condition over the layers of a network, on a logarithmic axis.
+def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
+    """One line per condition over the layers of a network.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
-    names: of the layers. lines: heights of dotted lines; the caption names them.
+    names: of the layers, "" for one that goes unnamed. lines: heights of dotted lines; the caption
+        names them. log: a logarithmic axis, and the geometric mean.
     """
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
         axis = axes[0, 0]
-        axis.set_yscale("log")
+        axis.set_yscale("log" if log else "linear")
         ends = []
         at = np.arange(len(names))
         styles = palette.styles(series)
         for name, rows in series.items():
             colour, mark = styles[name]
             rows = np.atleast_2d(np.asarray(rows, dtype=float))
-            middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
+            middle = np.exp(np.log(rows).mean(0)) if log else rows.mean(0)
             axis.plot(at, middle, color=colour, marker=mark, markersize=4.5, clip_on=False)
             axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
             ends.append((at[-1], middle[-1], name))
