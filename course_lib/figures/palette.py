@@ -85,8 +85,6 @@ CONDITIONS = {
     "resnet-v1/narrow-56": SKY,
     "resnet-v1/narrow-plain-20": ORANGE,
     "resnet-v1/narrow-plain-56": VERMILION,
-    "with bn": BLUE,
-    "without bn": VERMILION,
     "thin-20": BLUE,
     "thin-56": SKY,
     "thin-plain-20": ORANGE,
