@@ -39,7 +39,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
                 values = np.array([r[key] for r in runs]) * (100 if "accuracy" in key else 1)
                 epochs = np.arange(1, values.shape[1] + 1)
                 style = "--" if k == 0 and len(which) > 1 else "-"
-                axis.plot(epochs, values.mean(0), style, color=colour, marker=mark, markersize=4,
+                dots = mark if len(epochs) <= 30 else None  # more of them hide whether it is dashed
+                axis.plot(epochs, values.mean(0), style, color=colour, marker=dots, markersize=4,
                           clip_on=False)  # fmt: skip
                 if len(runs) > 1:
                     axis.fill_between(
