@@ -32,6 +32,8 @@ NAMED_IN := README.md CONTRIBUTING.md CITATION.cff _config.yml book/index.md
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
+# In a hook git sets GIT_DIR and others, by which every git below works on the caller's repository.
+unexport $(filter GIT_%,$(.VARIABLES))
 isolated = env PATH="$(CURDIR)/$(1)/bin:$$PATH" \
 	IPYTHONDIR="$(CURDIR)/$(1)/var/ipython" \
 	JUPYTER_CONFIG_DIR="$(CURDIR)/$(1)/var/jupyter" \

@@ -16,8 +16,10 @@ from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
+from course_lib.explorers.resolution import ResolutionExplorer
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
+from course_lib.explorers.stack import StackExplorer
 from course_lib.schedules import Polynomial, Steps, shortened
 from course_lib.settings import CourseError
 
@@ -26,6 +28,7 @@ SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 SCRIPTS["/fire.js"] = FireExplorer._esm
+SCRIPTS["/resolution.js"] = ResolutionExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
@@ -339,6 +342,69 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
 
 
+SCRIPTS["/stack.js"] = StackExplorer._esm
+
+
+def bare(x, filters, *, conv, name, strides=1, shortcut="identity"):
+    """The block of version 1 without its batch normalisation."""
+    import keras
+
+    from course_lib.models import resnet
+
+    y = keras.layers.ReLU()(conv(x, filters, 3, strides=strides, name=f"{name}_conv1"))
+    y = conv(y, filters, 3, name=f"{name}_conv2")
+    y = resnet.joined(x, y, conv=conv, name=name, strides=strides, shortcut=shortcut)
+    return keras.layers.ReLU(name=f"{name}_relu")(y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bn", "end", "arguments"),
+    [
+        ("plain", True, "relu", {"depth": 14, "residual": False}),
+        ("v1", True, "relu", {"depth": 14}),
+        ("v1", False, "relu", {"depth": 14, "block": bare}),
+        ("v2", True, "add", {"depth": 20}),
+    ],
+)
+def test_a_stack_has_the_signal_and_the_gradients_of_keras(page, images, kind, bn, end, arguments):
+    from course_lib.measure import signals
+    from course_lib.models import resnet
+
+    labels = list(range(8))
+    ours = page.evaluate(
+        """async ([text, labels, settings]) => {
+          const { passes, pictures } = await import("/stack.js");
+          const pass = passes(pictures(text), labels, settings);
+          for (;;) {
+            const { done, value } = pass.next();
+            if (!done) continue;
+            return { rows: value.rows, kernels: Object.entries(value.kernels).map(
+              ([name, { values }]) => [name, base64(Float32Array.from(values))]) };
+          }
+        }""",
+        [
+            StackExplorer(images, labels).images,
+            labels,
+            {"kind": kind, "blocks": 2, "bn": bn, "seed": 3},
+        ],
+    )
+    build = resnet.resnet_v2 if kind == "v2" else resnet.resnet_v1
+    model = build(width=4, **arguments)
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    assert {layer.name for layer in kernels} == {name for name, _ in ours["kernels"]}
+    for name, text in ours["kernels"]:
+        kernel = model.get_layer(name).kernel
+        kernel.assign(np.frombuffer(base64.b64decode(text), "<f4").reshape(kernel.shape))
+    x = ((images - images.mean((0, 1, 2))) / 255).astype(np.float32)
+    blocks = [row["name"] for row in ours["rows"][1:]]
+    theirs = signals.forward(model, x, ["conv1_relu", *(f"{b}_{end}" for b in blocks)])
+    moves = signals.gradients(model, x, np.array(labels))
+    for row, signal in zip(ours["rows"], theirs, strict=True):
+        assert row["size"] == pytest.approx(signal.size, rel=1e-3), row["name"]
+        kernel = row["name"] if row["name"] == "conv1" else f"{row['name']}_conv1"
+        assert row["gradient"] == pytest.approx(moves[kernel], rel=1e-2), row["name"]
+
+
 @pytest.mark.parametrize(
     ("channels", "squeeze", "expand1", "expand3", "size"),
     [(96, 6, 6, 4, 32), (96, 16, 64, 64, 55), (128, 16, 127, 1, 8), (3, 8, 1, 7, 1)],
@@ -534,3 +600,35 @@ def test_wrong_arguments_are_named(images, change, told):
     with pytest.raises(CourseError, match=told) as error:
         SignalExplorer(**arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["bn", "no-pool-1", "stride-1-pool-1-4", "stride-1"])
+def test_the_page_counts_maps_padding_and_work_as_the_library(page, name):
+    from course_lib import experiments, measure
+
+    experiment = experiments.get(f"squeezenet/{name}")
+    pools = dict(experiment.arguments["pools"])
+    settings = {f"pool{k}": str(pools.get(k, 0)) for k in (1, 4, 8)}
+    settings["stride"] = str(experiment.arguments["stride"])
+    ours = page.evaluate("async (s) => (await import('/resolution.js')).stages(s)", settings)
+    model = experiment.build()
+    assert ours["macs"] == experiment.macs
+    theirs = {row.name: row for row in measure.stages(model)}
+    for stage in ours["stages"]:
+        row = theirs[stage["name"]]
+        assert (stage["side"], stage["macs"]) == (row.shape[0], row.macs)
+        layer = stage["name"] + "_expand3" * stage["name"].startswith("fire")
+        assert stage.get("padding", 0) == pytest.approx(measure.padding(model.get_layer(layer)))
+
+
+def test_the_viewer_says_what_a_layout_sees_and_costs(page):
+    explorer = ResolutionExplorer()
+    names = ("stride", "pool1", "pool4", "pool8")
+    show(page, {name: getattr(explorer, name) for name in names}, "/resolution.js")
+    assert answer(page) == (
+        "With four halvings the first fire module sees maps of 8×8 and the last of 2×2, where 56 % "
+        "of what its 3×3 filters read is padding. 13.1 million multiplications a picture, as many "
+        "as the paper's layout."
+    )
+    page.get_by_role("group", name="Max-pool after fire8").get_by_label("none").check()
+    assert "With three halvings" in answer(page) and "31 %" in answer(page)
