@@ -46,9 +46,9 @@ def points(series: dict, *, across, label, alt, caption="", log=False, lines=())
             axis.xaxis.set_minor_locator(NullLocator())
         axis.set(xlabel=across, ylabel=label)
         end_labels(axis, ends)
-    if missing:
-        caption = f"{caption} Not recorded yet, or not all: {', '.join(missing)}.".strip()
-    return as_figure(drawn, alt, caption)
+        if missing:
+            caption = f"{caption} Not recorded yet, or not all: {', '.join(missing)}.".strip()
+        return as_figure(drawn, alt, caption)
 
 
 def _short(value, _=None) -> str:
