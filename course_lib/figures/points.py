@@ -6,7 +6,7 @@ import matplotlib
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from course_lib.figures import palette
-from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, end_labels
+from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, empty, end_labels
 
 
 def points(series: dict, *, across, label, alt, caption="", log=False, lines=()):
@@ -17,6 +17,8 @@ def points(series: dict, *, across, label, alt, caption="", log=False, lines=())
     across, label: of the axes. log: a logarithmic horizontal axis, for sizes. lines: heights of
         dotted lines; the caption names them.
     """
+    if not any(len(values) for pairs in series.values() for _, values in pairs):
+        return empty(f"Not recorded yet: {', '.join(series)}.")
     styles, ends, missing = palette.styles(series), [], []
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)

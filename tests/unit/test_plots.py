@@ -132,6 +132,19 @@ def test_of_sizes_that_are_not_all_recorded_the_rest_is_shown_and_that_is_said()
     assert drawn.caption == "Not recorded yet, or not all: l2, bn."
 
 
+def test_where_nothing_is_recorded_no_empty_axes_are_drawn(folders):
+    bare = plots.curves({"plain": []}, label="accuracy", alt="x")
+    forest = plots.forest([("squeezenet/l2", "squeezenet/plain")], "quick")
+    for figure in (bare, forest, points({"plain": []}, across="size", label="accuracy", alt="x")):
+        assert texts(figure) == ["not recorded yet"]
+        assert figure.caption.startswith("Not recorded yet: ") and "plain" in figure.alt
+
+
+def test_layers_stand_on_a_plain_axis_where_asked():
+    drawn = plots.layers({"bn": [0.2, 0.6]}, ["a", "b"], label="share", alt="x", log=False)
+    assert "0.0" in texts(drawn)
+
+
 def test_training_curve_is_dashed_and_test_curve_solid():
     assert "stroke-dasharray" in both().svg
     lines = re.findall(r'style="fill: none; stroke: (#\w+)[^"]*"', curves().svg, re.I)
