@@ -57,10 +57,11 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
 
 
 def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
-    """One line per condition over the layers of a network, on a logarithmic axis or from 0 on.
+    """One line per condition over the layers of a network, on a logarithmic axis or one with 0.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
-    names: of the layers. lines: heights of dotted lines; the caption names them.
+    names: of the layers, "" for one that goes unnamed. lines: heights of dotted lines; the caption
+        names them. log: a logarithmic axis, and the geometric mean.
     """
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
@@ -84,7 +85,7 @@ def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
         axis.set(ylabel=label)
         axis.set_xlim(right=at[-1])  # names stand beyond
         if not log:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)
 
