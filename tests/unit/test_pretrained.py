@@ -367,10 +367,12 @@ def truncated():
     return Image.open(io.BytesIO(file.getvalue()[:999]))
 
 
-@pytest.mark.parametrize(
-    "image", [closed(), truncated(), Image.new("RGB", (0, 9)), np.zeros((0, 9, 3), "uint8"),
-              *(Image.new(mode, (9, 9)) for mode in ("I", "F", "LAB"))], ids=str
-)  # fmt: skip
+UNREADABLE = {"closed": closed(), "truncated": truncated(), "narrow": Image.new("RGB", (0, 9))}
+UNREADABLE |= {mode: Image.new(mode, (9, 9)) for mode in ("I", "F", "LAB")}
+
+
+@pytest.mark.parametrize("image", [*UNREADABLE.values(), np.zeros((0, 9, 3), "uint8")],
+                         ids=[*UNREADABLE, "empty"])  # fmt: skip
 def test_an_image_without_readable_pixels_is_one_line(spy, image):
     with pytest.raises(CourseError) as error:
         pretrained.classify(spy, image)
