@@ -6,6 +6,7 @@ from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
 from course_lib.figures.figure import Figure, source
 from course_lib.figures.plots import curves, forest, gallery, layers, pictures, seeds
+from course_lib.figures.points import points
 
 __all__ = [
     "Figure",
@@ -20,6 +21,7 @@ __all__ = [
     "layers",
     "network",
     "pictures",
+    "points",
     "seeds",
     "source",
     "steps",

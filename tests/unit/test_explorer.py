@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from course_lib.datasets.augment import Draw, move
 from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
+from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
@@ -23,6 +25,7 @@ MEAN, DEVIATION = (125.307, 122.95, 113.865), (62.9932, 62.0887, 66.7048)
 SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
+SCRIPTS["/fire.js"] = FireExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
@@ -334,6 +337,49 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
     page.get_by_label("Look at epoch").press("End")
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+@pytest.mark.parametrize(
+    ("channels", "squeeze", "expand1", "expand3", "size"),
+    [(96, 6, 6, 4, 32), (96, 16, 64, 64, 55), (128, 16, 127, 1, 8), (3, 8, 1, 7, 1)],
+)
+def test_the_page_counts_a_fire_module_as_the_library(
+    page, channels, squeeze, expand1, expand3, size
+):
+    import keras
+
+    from course_lib.measure import counting
+    from course_lib.models import squeezenet
+
+    settings = dict(channels=channels, squeeze=squeeze, expand1=expand1, expand3=expand3, size=size)
+    ours = page.evaluate("async (s) => (await import('/fire.js')).costs(s)", settings)
+    x = keras.Input((size, size, channels))
+    half = (expand1 + expand3) // 2
+    conv = partial(squeezenet.conv_relu, initializer="zeros")
+    blocks = {
+        "fire": partial(squeezenet.fire, share=expand3 / (2 * half)),
+        "plain": squeezenet.plain_3x3,
+    }
+    for name, block in blocks.items():
+        model = keras.Model(x, block(x, squeeze, half, conv=conv, name=name))
+        assert ours[name]["macs"] == counting.macs(model)
+        assert ours[name]["weights"] + ours[name]["biases"] == model.count_params()
+    assert [layer["filters"] for layer in ours["layers"]] == [squeeze, expand1, expand3]
+
+
+def test_the_calculator_says_what_it_saves_and_where_it_ends(page):
+    names = ("channels", "squeeze", "expand1", "expand3", "size")
+    explorer = FireExplorer()
+    show(page, {name: getattr(explorer, name) for name in names}, "/fire.js")
+    assert answer(page) == (
+        "822 weights and 841,728 multiplications: 9.5 times fewer than the 7,776 and 7,962,624 of "
+        "a plain 3×3 convolution with as many outputs. It is the cheaper one up to 56 squeeze "
+        "filters. It squeezes: fewer channels between than behind."
+    )
+    page.get_by_role("slider", name="Squeeze filters").press("End")
+    assert "9 times as many as the 7,776" in answer(page) and "It is no squeeze" in answer(page)
+    page.get_by_role("slider", name="Channels in").press("Home")
+    assert "no squeeze saves anything" not in answer(page), "one filter reads one channel, and pays"
 
 
 STILL = {"right": 0, "down": 0, "angle": 0, "shear": 0, "unit": "degrees", "across": 1, "along": 1}
