@@ -2,7 +2,7 @@
 
 from course_lib.measure.counting import rows, stages
 
-__all__ = ["Signal", "Watch", "forward", "gradients", "rows", "stages"]
+__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "rows", "stages"]
 
 
 def __getattr__(name: str):

@@ -91,6 +91,26 @@ def gradients(model, images, labels) -> dict[str, float]:
     The ratio says how far one step at learning rate 1 would move the kernel, as a share of it.
     labels: (count,) integers. The loss is the cross-entropy, without weight decay.
     """
+    found = _of_kernels(model, images, labels)
+    lengths = {n: np.linalg.norm(np.asarray(model.get_layer(n).kernel)) for n in found}
+    return {n: float(np.linalg.norm(gradient) / lengths[n]) for n, gradient in found.items()}
+
+
+def agreement(model, images, labels) -> dict[str, float]:
+    """For each convolution: the cosine of the angle between its kernel's gradients on two halves of
+    the images, every second one. 1: both ask for the same change; 0: neither knows of the other.
+
+    images, labels: as for `gradients`, an even number of them.
+    """
+    one, other = (_of_kernels(model, images[k::2], labels[k::2]) for k in range(2))
+    return {
+        name: float(np.sum(a * b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+        for (name, a), b in zip(one.items(), other.values(), strict=True)
+    }
+
+
+def _of_kernels(model, images, labels) -> dict[str, np.ndarray]:
+    """The gradient of the cross-entropy for the kernel of each convolution."""
     kernels = {x.name: x.kernel for x in model.layers if isinstance(x, keras.layers.Conv2D)}
 
     def loss(probabilities):
@@ -100,11 +120,7 @@ def gradients(model, images, labels) -> dict[str, float]:
     derive = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
     with _unchanged(model):
         found = derive(model, images, loss, list(kernels.values()))
-    found = map(keras.ops.convert_to_numpy, found)
-    return {
-        name: float(np.linalg.norm(gradient) / np.linalg.norm(np.asarray(kernel)))
-        for (name, kernel), gradient in zip(kernels.items(), found, strict=True)
-    }
+    return dict(zip(kernels, map(keras.ops.convert_to_numpy, found), strict=True))
 
 
 # The gradients of loss(model(images)) for some of the model's variables: Keras leaves it to each

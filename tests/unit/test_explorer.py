@@ -18,6 +18,7 @@ from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
+from course_lib.explorers.stack import StackExplorer
 from course_lib.schedules import Polynomial, Steps, shortened
 from course_lib.settings import CourseError
 
@@ -337,6 +338,69 @@ def test_the_schedules_name_a_rate_and_the_share_of_each(page):
     assert "90 % at 0.01 to 0.001, 9 % at 0.001 to 0.0001" in answer(page)
     page.get_by_label("Look at epoch").press("End")
     assert answer(page).startswith("Epoch 199, of 0 to 199,"), "no epoch after the last"
+
+
+SCRIPTS["/stack.js"] = StackExplorer._esm
+
+
+def bare(x, filters, *, conv, name, strides=1, shortcut="identity"):
+    """The block of version 1 without its batch normalisation."""
+    import keras
+
+    from course_lib.models import resnet
+
+    y = keras.layers.ReLU()(conv(x, filters, 3, strides=strides, name=f"{name}_conv1"))
+    y = conv(y, filters, 3, name=f"{name}_conv2")
+    y = resnet.joined(x, y, conv=conv, name=name, strides=strides, shortcut=shortcut)
+    return keras.layers.ReLU(name=f"{name}_relu")(y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bn", "end", "arguments"),
+    [
+        ("plain", True, "relu", {"depth": 14, "residual": False}),
+        ("v1", True, "relu", {"depth": 14}),
+        ("v1", False, "relu", {"depth": 14, "block": bare}),
+        ("v2", True, "add", {"depth": 20}),
+    ],
+)
+def test_a_stack_has_the_signal_and_the_gradients_of_keras(page, images, kind, bn, end, arguments):
+    from course_lib.measure import signals
+    from course_lib.models import resnet
+
+    labels = list(range(8))
+    ours = page.evaluate(
+        """async ([text, labels, settings]) => {
+          const { passes, pictures } = await import("/stack.js");
+          const pass = passes(pictures(text), labels, settings);
+          for (;;) {
+            const { done, value } = pass.next();
+            if (!done) continue;
+            return { rows: value.rows, kernels: Object.entries(value.kernels).map(
+              ([name, { values }]) => [name, base64(Float32Array.from(values))]) };
+          }
+        }""",
+        [
+            StackExplorer(images, labels).images,
+            labels,
+            {"kind": kind, "blocks": 2, "bn": bn, "seed": 3},
+        ],
+    )
+    build = resnet.resnet_v2 if kind == "v2" else resnet.resnet_v1
+    model = build(width=4, **arguments)
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    assert {layer.name for layer in kernels} == {name for name, _ in ours["kernels"]}
+    for name, text in ours["kernels"]:
+        kernel = model.get_layer(name).kernel
+        kernel.assign(np.frombuffer(base64.b64decode(text), "<f4").reshape(kernel.shape))
+    x = ((images - images.mean((0, 1, 2))) / 255).astype(np.float32)
+    blocks = [row["name"] for row in ours["rows"][1:]]
+    theirs = signals.forward(model, x, ["conv1_relu", *(f"{b}_{end}" for b in blocks)])
+    moves = signals.gradients(model, x, np.array(labels))
+    for row, signal in zip(ours["rows"], theirs, strict=True):
+        assert row["size"] == pytest.approx(signal.size, rel=1e-3), row["name"]
+        kernel = row["name"] if row["name"] == "conv1" else f"{row['name']}_conv1"
+        assert row["gradient"] == pytest.approx(moves[kernel], rel=1e-2), row["name"]
 
 
 @pytest.mark.parametrize(
