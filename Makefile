@@ -32,6 +32,8 @@ NAMED_IN := README.md CONTRIBUTING.md CITATION.cff _config.yml book/index.md
 # What a user keeps in the home folder (kernels, start-up files, matplotlibrc, keras.json) must
 # not decide what a page or a test shows. `make lab` alone takes the user's own settings.
 unexport PYTHONPATH PYTHONHOME MPLBACKEND MATPLOTLIBRC COURSE_SEED KERAS_BACKEND
+# In a hook git sets GIT_DIR and others, by which every git below works on the caller's repository.
+unexport $(filter GIT_%,$(.VARIABLES))
 isolated = env PATH="$(CURDIR)/$(1)/bin:$$PATH" \
 	IPYTHONDIR="$(CURDIR)/$(1)/var/ipython" \
 	JUPYTER_CONFIG_DIR="$(CURDIR)/$(1)/var/jupyter" \
@@ -74,7 +76,7 @@ test: ## everything that CI runs
 	@$(MAKE) --no-print-directory chapters site
 
 check: lint ## lint and fast tests, under a minute
-	@$(ISOLATED) $(PYTEST) -n 2 -m "not slow" tests --ignore tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup -m "not slow" tests --ignore tests/site
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet .
@@ -83,7 +85,7 @@ lint: $(READY)
 	@$(BIN)/python tools/vendor.py --check
 
 unit: $(READY)
-	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup tests --ignore tests/site
 
 # Each chapter once, its solutions at the end; by file, since the cells of one share a kernel.
 chapters: $(READY)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 
 from course_lib import datasets, experiments, records, settings
@@ -153,8 +154,9 @@ def show(args) -> None:
         run = runs.named(experiment, args.profile, seed, restarts=restarts)
         print(evaluation.report(experiment, *evaluation.saved(run)))
         return
-    from course_lib.measure import counting  # the layer table needs Keras, from here on
+    from course_lib.measure import counting
 
+    model = experiment.build()  # needs Keras: nothing is said before that works
     print(f"{experiment.id}: {experiment.question}")
     if experiment.note:
         print(experiment.note)
@@ -163,7 +165,6 @@ def show(args) -> None:
     for key, value in experiment.configuration().items():
         print(f"  {key}: {value}")
     print(f"\n{'layer':22}{'kind':24}{'shape':>16}{'parameters':>12}{'MACs':>14}")
-    model = experiment.build()
     rows = counting.rows(model)
     for row in rows:
         shape = "x".join(map(str, row.shape))
@@ -181,20 +182,45 @@ def prepare(args) -> None:
         print(f"the data set {args.dataset} is drawn by code: there is nothing to prepare")
 
 
+STOPPED = {
+    "run": "the same command goes on from the last completed epoch",
+    "prepare": "nothing half-made stays, and the same command goes on",
+}
+
+
 def main() -> int:
+    usable_streams()
+    command = ""
     try:
         args = parser().parse_args()
-        do = {"list": list_, "show": show, "run": recording.run, "prepare": prepare}[args.command]
-        return do(args) or 0
+        command = args.command
+        do = {"list": list_, "show": show, "run": recording.run, "prepare": prepare}[command]
+        status = do(args) or 0
+        sys.stdout.flush()
+        return status
     except CourseError as error:
         print("course_lib:", *str(error).split(), file=sys.stderr)  # one line, whatever it quotes
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last completed epoch", file=sys.stderr)
+        print(f"\nstopped; {STOPPED.get(command, 'nothing was changed')}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `... list | head`
-        sys.stderr.close()
+    except OSError as error:  # where the output goes
+        # Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `... list | head`
+            print(f"course_lib: cannot write: {error.strerror}", file=sys.stderr)
+            return 2
     return 0
+
+
+def usable_streams() -> None:
+    """Output and errors somewhere, where there is none; `?` for what their coding cannot say."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -29,8 +29,12 @@ _KNOWN = ("oneDNN", "absl::InitializeLog", "cpu_feature_guard", "rebuild TensorF
 
 @contextlib.contextmanager
 def _without_startup_lines():
-    sys.stderr.flush()
-    saved = os.dup(2)
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is none, or it is closed
+        yield
+        return
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 2)
         try:

@@ -10,6 +10,7 @@
 Two more belong to others: KERAS_HOME and HF_ENDPOINT, where data sets may lie.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -195,8 +196,14 @@ def code() -> str:
 def commit() -> str:
     """The commit of the course's code when this process first asked, which is before it trains;
     with `-dirty` if a file of the library differed from it."""
-    ask = functools.partial(subprocess.check_output, cwd=ROOT, text=True, stderr=subprocess.DEVNULL)
+    # In a hook git itself sets GIT_DIR and others, to the repository that is committed to.
+    own = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    ask = functools.partial(
+        subprocess.check_output, cwd=ROOT, env=own, text=True, stderr=subprocess.DEVNULL
+    )
     try:
+        if ask(["git", "rev-parse", "--show-prefix"]).strip():
+            return "unknown"  # the course lies in somebody else's repository
         name = ask(["git", "rev-parse", "--short=12", "HEAD"]).strip()
         changed = ask(["git", "status", "--porcelain", "--", "course_lib"])
     except (OSError, subprocess.CalledProcessError):
@@ -207,6 +214,11 @@ def commit() -> str:
 def _folder(variable: str, default: str) -> Path:
     folder = os.environ.get(variable) or ROOT / "data" / default
     try:
-        return Path(folder).expanduser().resolve()
+        folder = Path(folder).expanduser().resolve()
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(folder / "anything")  # may one look into it?
+        return folder
     except RuntimeError as error:  # the home of an unknown user
         raise CourseError(f"{variable} is no folder: {folder}; name another") from error
+    except OSError as error:
+        raise CourseError(f"{variable}: {folder}: {error.strerror}; name another") from error

@@ -2,6 +2,8 @@
 
 - `{course-figure} module.function`, a directive: the inline SVG that the function returns, drawn
   anew at every build.
+- `{course-api} module`: what a module of the library offers, see sphinx_api.
+- The terms of the glossary and of the library as anchors that a link may name: glossary.md#term-BN.
 - A line on every chapter that says when it was run, on what and where.
 - What a widget says without a script, for browsers that run none.
 - sphinx-thebe's script is dropped: it names another host and declares a constant twice.
@@ -17,6 +19,7 @@ import json
 import re
 from pathlib import Path
 
+import sphinx_api
 from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -200,11 +203,40 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict, doctree) ->
     context["script_files"] = [s for s in context["script_files"] if not thebe(s)]
 
 
+def link_chapters(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """The chapters that the glossary names, as links where they are in the book."""
+    chapters = {int(n[5:7]): n for n in app.env.found_docs if re.match(r"book/\d\d-", n)}
+
+    def link(found: re.Match) -> str:
+        name = chapters.get(int(found[1]))
+        return f'(<a href="{context["pathto"](name)}">{found[0][1:-1]}</a>)' if name else found[0]
+
+    if page == "book/glossary":
+        context["body"] = re.sub(r"\(chapter (\d+)\)", link, context["body"])
+
+
+def note_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """To MyST, headings alone are anchors: a link to a term would count as broken."""
+    anchors = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for term in doctree.findall(nodes.term):
+        anchors |= {name: (0, name, term.astext()) for name in term["ids"]}
+
+
 def setup(app: Sphinx) -> dict:
     app.add_directive("course-figure", CourseFigure)
+    app.add_directive("course-api", sphinx_api.CourseApi)
+    app.connect("doctree-read", note_terms)
     for transform in (WithoutScript, FoldedCells):
         app.add_post_transform(transform)
-    mends = (mark_chapter, mend_roles, mend_code, hang_marks, title_once, add_palette)
+    mends = (
+        mark_chapter,
+        mend_roles,
+        mend_code,
+        hang_marks,
+        title_once,
+        add_palette,
+        link_chapters,
+    )
     for change in (*mends, align_numbers):
         app.connect("html-page-context", change)
     # Late, so that the scripts that other extensions add for this page are there to be dropped.

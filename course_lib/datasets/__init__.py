@@ -55,6 +55,16 @@ class Dataset:
     y_val: np.ndarray | None = None
     content: str | None = None
 
+    def __post_init__(self):
+        """CourseError for images and labels that no network here could be trained on as they are;
+        pixels between 0 and 1 would train, on next to nothing."""
+        for part in ("train", "test", "val"):
+            x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            if (x is None) != (y is None) or (x is None and part != "val"):
+                raise settings.CourseError(f"{self.name}: x_{part} and y_{part} belong together")
+            if x is not None:
+                _check(x, y, len(self.classes), f"{self.name}, {part}")
+
     def fingerprint(self) -> str:
         """SHA-256 over the sorted digests of all training and test images with their labels.
 
@@ -105,6 +115,27 @@ class Dataset:
                 changes[f"x_{part}"] = x.rows(rows) if hasattr(x, "rows") else x[rows]
                 changes[f"y_{part}"] = y[rows]
         return replace(self, **changes)
+
+
+def _check(images, labels, classes: int, place: str) -> None:
+    """CourseError unless they are uint8 RGB images with one label from 0 to classes - 1 each."""
+    kind, shape = getattr(images, "dtype", None), tuple(getattr(images, "shape", ()))
+    if kind != np.uint8 or len(shape) != 4 or shape[3] != 3:
+        kind = type(images).__name__ if kind is None else f"{kind} {shape}"
+        raise settings.CourseError(
+            f"{place}: images are uint8 (count, height, width, 3), RGB from 0 to 255, not {kind}"
+        )
+    kind, shape = getattr(labels, "dtype", None), tuple(getattr(labels, "shape", ()))
+    if kind is None or not np.issubdtype(kind, np.integer) or shape != (len(images),):
+        kind = type(labels).__name__ if kind is None else f"{kind} {shape}"
+        raise settings.CourseError(
+            f"{place}: labels are whole numbers ({len(images)},), one an image, not {kind}"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise settings.CourseError(
+            f"{place}: labels are from 0 to {classes - 1}, one of the {classes} classes, not from "
+            f"{labels.min()} to {labels.max()}"
+        )
 
 
 def _digests(images, labels) -> list[bytes]:

@@ -20,6 +20,7 @@ have no counterpart here.
 """
 
 import contextlib
+import numbers
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,26 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return _generator(0, seed, epoch).permutation(count)
 
 
+def check(options: dict, *, whole: bool = False) -> None:
+    """CourseError for an option that is unknown, or has a value that `draw` cannot take; with
+    `whole` also where anything is to happen and `move` would have no `fill`."""
+    if whole and options and "fill" not in options:
+        raise settings.CourseError(f"augmentation needs a fill: {' or '.join(FILLS)}")
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise settings.nearest(name, OPTIONS, "augmentation")
+        if name == "fill":
+            if value not in FILLS:
+                raise settings.nearest(str(value), FILLS, "fill")
+        elif not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+            raise settings.CourseError(f"{name} must be one number from 0, not {value!r}")
+        elif value > 1 and name in ("shift", "zoom"):
+            raise settings.CourseError(
+                f"{name} is a part of the image, at most 1, not {value!r}: Keras would take a "
+                "shift above 1 for pixels"
+            )
+
+
 def draw(options: dict, count: int, *, size: int, seed: int, epoch: int, step: int) -> Draw:
     """Parameters for the `count` images of one step; all uniform and continuous.
 
@@ -68,11 +89,9 @@ def draw(options: dict, count: int, *, size: int, seed: int, epoch: int, step: i
     for itself, are zoomed by 1 - zoom to 1 + zoom; `flip`, whether every second image, at random,
     is flipped. What is left out does not happen. `fill` is for `move`.
 
-    Raises CourseError for an unknown option.
+    Raises CourseError for options that `check` refuses.
     """
-    for name in options:
-        if name not in OPTIONS:
-            raise settings.nearest(name, OPTIONS, "augmentation")
+    check(options)
     rng = _generator(1, seed, epoch, step)
     shift = options.get("shift", 0) * size
     rows, columns = rng.uniform(-shift, shift, (2, count)).astype(np.float32)
@@ -113,8 +132,7 @@ def move(images, draw: Draw, *, fill: str, xp=np):
 
     Raises CourseError for an unknown fill.
     """
-    if fill not in FILLS:
-        raise settings.nearest(fill, FILLS, "fill")
+    check({"fill": fill})
     images = xp.asarray(images, xp.float32)
     if xp is not np:
         return _warp(images, draw, fill, xp)

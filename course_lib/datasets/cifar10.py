@@ -5,6 +5,7 @@ wherever they come, they lie as six batches of 10,000 images, as the official ar
 and are known by their content.
 """
 
+import contextlib
 import pickle
 from pathlib import Path, PurePosixPath
 
@@ -99,19 +100,15 @@ def read(folder: Path, shown: Path | None = None) -> Dataset:
 
 def known(train, test, place, remedy: str) -> Dataset:
     """The Dataset of these (images, labels); CourseError where `place` holds other images."""
-    data = Dataset("cifar10", CLASSES, *train, *test, content=CONTENT)
     shapes = [(5 * ROWS, 32, 32, 3), (ROWS, 32, 32, 3)]
-    labels = np.concatenate([data.y_train, data.y_test])
-    if (
-        [data.x_train.shape, data.x_test.shape] != shapes
-        or not np.isin(labels, range(len(CLASSES))).all()
-        or data.fingerprint() != CONTENT
-    ):
-        raise settings.CourseError(
-            f"{place} does not hold the 50,000 and 10,000 images of CIFAR-10: some are altered, "
-            f"mislabelled, there twice, or in the other part; {remedy}"
-        )
-    return data
+    with contextlib.suppress(settings.CourseError):  # of what no Dataset may hold
+        data = Dataset("cifar10", CLASSES, *train, *test, content=CONTENT)
+        if [data.x_train.shape, data.x_test.shape] == shapes and data.fingerprint() == CONTENT:
+            return data
+    raise settings.CourseError(
+        f"{place} does not hold the 50,000 and 10,000 images of CIFAR-10: some are altered, "
+        f"mislabelled, there twice, or in the other part; {remedy}"
+    )
 
 
 def write(data: Dataset, folder: Path) -> None:
@@ -123,7 +120,7 @@ def write(data: Dataset, folder: Path) -> None:
         rows = slice(number * ROWS, (number + 1) * ROWS)
         planes = images[rows].transpose(0, 3, 1, 2).reshape(ROWS, PIXELS)
         batch = {b"batch_label": name.encode(), b"labels": labels[rows].tolist(), b"data": planes}
-        # Protocol 4: 31 MB a batch. Before 3 bytes become text, from 5 on arrays are another thing.
+        # Protocol 4: 31 MB a batch. Before 3 bytes become text, and Keras' readers may not know 5.
         (folder / name).write_bytes(pickle.dumps(batch, protocol=4))
 
 

@@ -203,3 +203,8 @@ def _refuse_strangers(member: tarfile.TarInfo, archive: Path) -> None:
             f"{archive} holds {member.name!r}, a link or a path that leaves {FOLDER}; "
             "delete the archive and run this again"
         )
+    if member.size > cifar10.MAX_FILE_BYTES:
+        raise settings.CourseError(
+            f"{archive} holds {member.name!r} of {member.size:,} bytes, which no batch has; delete "
+            "the archive and run this again"
+        )

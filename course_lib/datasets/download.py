@@ -142,6 +142,8 @@ def retrieve(
     except (*NETWORK_ERRORS, ValueError) as error:
         raise Unavailable(_reason(error, downloader.timeout)) from error
     except OSError as error:
+        if not error.errno:  # requests found no bundle of certificates
+            raise Unavailable(str(error)) from error
         raise settings.CourseError(
             f"cannot write {target}: {error.strerror}; make room there or choose another "
             "folder with COURSE_DATA_DIR"
@@ -241,10 +243,33 @@ class _Resuming:
 def _reason(error: Exception, timeout: float) -> str:
     """An error in a few words."""
     if isinstance(error, requests.HTTPError):
-        return f"the server answers {error.response.status_code}"
+        answer = error.response
+        who = "the proxy" if answer.status_code == 407 else "the server"
+        return f"{who} answers {answer.status_code} {answer.reason}".strip()
     if isinstance(error, requests.Timeout | ReadTimeoutError):
         return f"no answer within {timeout:g} s"
+    if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
+        return "a SOCKS proxy needs PySocks: pip install pysocks"
     if isinstance(error, ValueError):  # of which requests has kinds of its own
         known = isinstance(error, requests.RequestException)
         return "that is no address" if known else "what it sends has another hash"
-    return "no connection, or it was cut"
+    cause = _cause(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"its certificate is not trusted ({cause}); REQUESTS_CA_BUNDLE names another issuer"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"no way through the proxy ({cause})"
+    return f"no connection, or it was cut ({cause})"
+
+
+def _cause(error: BaseException) -> str:
+    """What the innermost of nested errors says: requests wraps urllib3, which wraps the system."""
+    while inner := next(
+        (
+            e
+            for e in (getattr(error, "reason", None), *error.args, error.__cause__)
+            if isinstance(e, BaseException)
+        ),
+        None,
+    ):
+        error = inner
+    return getattr(error, "strerror", None) or str(error)

@@ -11,6 +11,7 @@ the images' names, and attributes.
 import copy
 import mmap
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -79,6 +80,8 @@ def create(path: Path, shape: tuple[int, ...]) -> int:
 
 def finish(path: Path, labels: np.ndarray, files: list[str], attributes: dict) -> None:
     """Complete a file whose images are written."""
+    # A name that is no Unicode stands as the bytes that it has on the disk.
+    files = [name.encode(errors="surrogateescape") for name in files]
     labels, files = np.asarray(labels, np.int64), np.array(files, "S")
     # HDF5 crashes on a full disk, so ask for the room first; it cuts off what it does not need.
     with open(path, "ab") as file:
@@ -93,10 +96,11 @@ def finish(path: Path, labels: np.ndarray, files: list[str], attributes: dict) -
 def read(path: Path, remedy: str, in_memory: bool = False):
     """(images, labels, attributes) of a file: an array with `in_memory`, else an Images.
 
-    Raises CourseError, which says what is wrong with the file and then `remedy`.
+    Raises CourseError, which says what is wrong with the file and then `remedy`; where the system
+    does not let it be read, the file may be whole, and nothing is advised but to try again.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # nobody writes to a finished file
             missing = [key for key in KEYS if not isinstance(file.get(key), h5py.Dataset)]
             if missing:
                 raise ValueError(f"holds no {' and no '.join(missing)}")
@@ -117,6 +121,16 @@ def read(path: Path, remedy: str, in_memory: bool = False):
         wrong = "is missing"
     except ValueError as error:
         wrong = str(error)
-    except OSError:
+    except OSError as error:
+        if reason := _reason(error):
+            message = f"{path} cannot be read: {reason}; mend that and run this again"
+            raise settings.CourseError(message) from error
         wrong = "cannot be read: it is truncated or no HDF5 file"
     raise settings.CourseError(f"{path} {wrong}; {remedy}")
+
+
+def _reason(error: OSError) -> str | None:
+    """What the system has against reading a file; None where it read and HDF5 is not pleased."""
+    found = re.search(r"errno = (\d+)", str(error))  # h5py passes on HDF5's text
+    number = error.errno or (found and int(found[1]))
+    return os.strerror(number) if number else None

@@ -56,6 +56,8 @@ def _read(file) -> tuple[np.ndarray, np.ndarray]:
     for rows in file.iter_batches(columns=["img", "label"]):
         for row in rows.to_pylist():
             with Image.open(io.BytesIO(row["img"]["bytes"]), formats=["PNG"]) as image:
+                if image.size != (32, 32):  # before millions of pixels are decoded
+                    raise ValueError(f"an image of {image.size} pixels")
                 images.append(np.asarray(image.convert("RGB")))
             labels.append(row["label"])
     return np.stack(images), np.array(labels, np.int64)

@@ -18,6 +18,8 @@ class _DataOnly(pickle.Unpickler):
         allowed = {
             "numpy.core.multiarray _reconstruct": _Array,
             "numpy._core.multiarray _reconstruct": _Array,
+            "numpy.core.numeric _frombuffer": _from_buffer,  # protocol 5
+            "numpy._core.numeric _frombuffer": _from_buffer,
             "numpy ndarray": object,
             "numpy dtype": _Type,
             "_codecs encode": _encode,  # how Python 3 writes bytes in an old protocol
@@ -31,16 +33,27 @@ class _DataOnly(pickle.Unpickler):
 class _Array:
     """Stands where the file wants NumPy to rebuild an array: only takes note of its parts."""
 
+    array = None
+
     def __init__(self, *ignored):
-        self.array = None
+        pass
 
     def __setstate__(self, state):
         _, shape, kind, column_major, data = state
+        data = data.encode("latin1") if isinstance(data, str) else data  # str: from Python 2
+        self._take(data, kind, shape, "F" if column_major else "C")
+
+    def _take(self, data, kind, shape, order):
         if not isinstance(kind, _Type) or kind.code != "u1":
             raise ValueError("the images are not of type uint8")
-        data = data.encode("latin1") if isinstance(data, str) else data  # str: from Python 2
-        self.array = np.frombuffer(data, np.uint8)
-        self.array = self.array.reshape(shape, order="F" if column_major else "C")
+        self.array = np.frombuffer(data, np.uint8).reshape(shape, order=order)
+
+
+def _from_buffer(data, kind, shape, order) -> _Array:
+    """An array as protocol 5 has it; `data` is bytes or a bytearray."""
+    array = _Array()
+    array._take(data, kind, shape, order)
+    return array
 
 
 class _Type:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from course_lib import files, settings
-from course_lib.datasets import Dataset, synthetic, tiny_imagenet
+from course_lib.datasets import Dataset, synthetic, tiny_imagenet, tiny_imagenet_source
 
 NAME = "synthetic-tiny"
 CLASSES = (*synthetic.CLASSES, *(f"four of {name}" for name in synthetic.CLASSES))
@@ -30,7 +30,7 @@ def load(in_memory: bool | None = None) -> Dataset:
 def prepare() -> Path:
     """The folder of the HDF5 files, made if need be."""
     data = settings.data_dir() / NAME
-    folder = data / tiny_imagenet.FOLDER
+    folder = data / tiny_imagenet_source.FOLDER
     if not folder.is_dir():
         files.writable(data)
         try:
@@ -59,7 +59,7 @@ def draw(folder: Path) -> None:
         large = image.repeat(2, axis=0).repeat(2, axis=1)
         image = large if label < figures else np.tile(image, (2, 2, 1))
         Image.fromarray(image).save(place / file, quality=90)
-    (folder / tiny_imagenet.ANNOTATIONS).write_text(annotations)
+    (folder / tiny_imagenet_source.ANNOTATIONS).write_text(annotations)
     (folder / "wnids.txt").write_text("\n".join(WNIDS))
     words = map("\t".join, zip(WNIDS, CLASSES, strict=True))
     (folder / "words.txt").write_text("\n".join(words))

@@ -16,18 +16,17 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -35,13 +34,9 @@ from tqdm import tqdm
 
 from course_lib import files, processor, settings
 from course_lib.datasets import Dataset, hdf5
+from course_lib.datasets import tiny_imagenet_source as published
 
-URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
-MD5 = "90528d7ca1a48142e341f4ef8d21d0de"  # no SHA-256 was published
-ARCHIVE_BYTES = 248_100_043
-FOLDER = "tiny-imagenet-200"
 PREPARED = "tiny-imagenet"
-ANNOTATIONS = "val/val_annotations.txt"
 SHAPE = (64, 64, 3)
 IMAGE_BYTES = 64 * 64 * 3
 TEST_PER_CLASS = 50
@@ -76,7 +71,7 @@ def prepare(data: Path | None = None, test_per_class: int = TEST_PER_CLASS) -> P
     data = data or settings.data_dir()
     folder = data / PREPARED
     if not folder.is_dir():
-        source = _source(files.writable(data))
+        source = published.find(files.writable(data))
         with files.alone(data) as locked:
             for left in data.glob(f".{PREPARED}-*") if locked else ():  # by interrupted ones
                 shutil.rmtree(left, ignore_errors=True)
@@ -103,85 +98,6 @@ def _read(folder: Path, in_memory: bool) -> Dataset:
     return Dataset(PREPARED, classes, **arrays, content=attributes.get("source_sha256"))
 
 
-# --- the images as they are published -------------------------------------------------------------
-
-
-def _source(data: Path) -> Path:
-    """The unpacked folder, or else the archive."""
-    if (data / FOLDER).is_dir():
-        return data / FOLDER
-    from course_lib.datasets import download
-
-    return download.fetch(URL, f"md5:{MD5}", data, size=ARCHIVE_BYTES)
-
-
-@lru_cache(1)
-def _archive(path: Path) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)
-
-
-def _bytes(source: Path, name: str) -> bytes:
-    try:
-        if source.suffix == ".zip":
-            return _archive(source).read(f"{FOLDER}/{name}")
-        with open(f"{source}/{name}", "rb") as file:  # pathlib takes a tenth of all the time
-            return file.read()
-    except (FileNotFoundError, KeyError):
-        raise _wrong(source, name, "is missing") from None
-    except Exception as error:  # damage to an archive shows in many ways
-        raise _wrong(source, name, f"cannot be read ({error})") from error
-
-
-def _wrong(source: Path, name: str, what: str) -> settings.CourseError:
-    return settings.CourseError(
-        f"{source}: {name} {what}; delete {source.name} and unpack or download it again"
-    )
-
-
-def plan(source: Path, test_per_class: int):
-    """(wnids, classes, {part: [(label, file)]}), the same in whatever order files are listed."""
-    wnids = sorted(_bytes(source, "wnids.txt").decode().split())
-    lines = _bytes(source, "words.txt").decode().splitlines()
-    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    unnamed = [wnid for wnid in wnids if wnid not in words]
-    if unnamed or not wnids:
-        raise _wrong(source, "words.txt", f"has no name for {' '.join(unnamed) or 'any class'}")
-    label = {wnid: number for number, wnid in enumerate(wnids)}
-
-    if source.suffix == ".zip":
-        found = (name.removeprefix(f"{FOLDER}/") for name in _archive(source).namelist())
-    else:
-        found = (p.relative_to(source).as_posix() for p in source.glob("train/*/images/*.JPEG"))
-    found = filter(re.compile(r"train/[^/]+/images/[^/.][^/]*\.JPEG").fullmatch, found)
-    images = [(label[n.split("/")[1]], n) for n in sorted(found) if n.split("/")[1] in label]
-    _even(source, "train/{}/images", wnids, images, test_per_class + 1)
-
-    validation = []
-    for number, line in enumerate(_bytes(source, ANNOTATIONS).decode().splitlines(), 1):
-        file, wnid = [*line.split("\t"), ""][:2]
-        if wnid not in label:
-            raise _wrong(source, ANNOTATIONS, f"has an unknown class in line {number}: {wnid!r}")
-        validation.append((label[wnid], f"val/images/{file}"))
-    _even(source, ANNOTATIONS + " for {}", wnids, validation, 1)
-
-    from sklearn.model_selection import train_test_split  # takes a second to import
-
-    labels, size = [number for number, _ in images], test_per_class * len(wnids)
-    train, test = train_test_split(images, test_size=size, stratify=labels, random_state=42)
-    parts = {"train": sorted(train), "val": sorted(validation), "test": sorted(test)}
-    return wnids, [words[wnid].split(",")[0].strip() for wnid in wnids], parts
-
-
-def _even(source: Path, where: str, wnids: list[str], images: list, least: int) -> None:
-    """CourseError unless all classes have equally many images, and `least` or more."""
-    counts = np.bincount([label for label, _ in images], minlength=len(wnids))
-    wanted = max(least, *counts)
-    for wnid, count in zip(wnids, counts, strict=True):
-        if count < wanted:
-            what = f"has {count} images where {wanted} or more are expected"
-            raise _wrong(source, where.format(wnid), what)
-
-
 # --- from JPEGs to HDF5 ---------------------------------------------------------------------------
 
 
@@ -201,12 +117,12 @@ def _write_block(source: Path, target: Path, names: list[str], start: int):
     """Decode `names` into `target` from byte `start` on. Their SHA-256, sum of (R, G, B)."""
     pixels, digests = np.empty((len(names), *SHAPE), np.uint8), []
     for number, name in enumerate(names):
-        raw = _bytes(source, name)
+        raw = published.content(source, name)
         digests.append(hashlib.sha256(raw).hexdigest())
         try:
             pixels[number] = decode(raw)
         except ValueError as error:
-            raise _wrong(source, name, str(error)) from error
+            raise published.wrong(source, name, str(error)) from error
     with open(target, "r+b") as file:
         file.seek(start)
         file.write(pixels)
@@ -221,8 +137,19 @@ def _mapping(images: int):
         return
     cores = min(processor.cores(), 60)  # Windows waits for no more than 63
     pool = ProcessPoolExecutor(cores, get_context("spawn"), initializer=_depend_on_parent)
+
+    def mapping(*args):
+        # Workers start here, and would first import the caller's script: one that is not behind
+        # `if __name__ == "__main__"` would start this conversion again, and wait for itself.
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return pool.map(*args)
+        finally:
+            sys.modules["__main__"] = script
+
     try:
-        yield pool.map
+        yield mapping
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -239,7 +166,7 @@ def _convert(source: Path, folder: Path, test_per_class: int) -> None:
     try:
         made = temporary / PREPARED  # whose permissions are the usual ones, unlike mkdtemp's
         made.mkdir()
-        _write(made, source, *plan(source, test_per_class))
+        _write(made, source, *published.plan(source, test_per_class))
         os.rename(made, folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: of h5py, or a worker died
         if not folder.is_dir():  # else another process was faster, and its folder is as good
@@ -248,7 +175,7 @@ def _convert(source: Path, folder: Path, test_per_class: int) -> None:
                 "there or choose another folder with COURSE_DATA_DIR"
             ) from error
     finally:
-        _archive.cache_clear()
+        published.archive.cache_clear()
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -257,8 +184,8 @@ def _write(folder: Path, source: Path, wnids, classes, parts) -> None:
     total = sum(map(len, parts.values()))
     if shutil.disk_usage(folder).free < total * IMAGE_BYTES:
         raise OSError(errno.ENOSPC, f"{total * IMAGE_BYTES / 1e9:.2f} GB are needed")
-    texts = ("wnids.txt", "words.txt", ANNOTATIONS)
-    digests = {name: hashlib.sha256(_bytes(source, name)).hexdigest() for name in texts}
+    texts = ("wnids.txt", "words.txt", published.ANNOTATIONS)
+    digests = {name: hashlib.sha256(published.content(source, name)).hexdigest() for name in texts}
     sums = dict.fromkeys(parts, 0)
     with _mapping(total) as mapping:
         for part, images in parts.items():
@@ -273,11 +200,12 @@ def _write(folder: Path, source: Path, wnids, classes, parts) -> None:
                     digests |= zip(block, hashes, strict=True)
                     sums[part] += colours
                     bar.update(len(block))
+    # A name that is no Unicode stands as the bytes that it has on the disk.
     listing = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     attributes = {
         "wnids": wnids,
         "classes": classes,
-        "source_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        "source_sha256": hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest(),
         "training_images_per_class": len(parts["train"]) // len(wnids),
     }
     for part, images in parts.items():

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from course_lib import backend, datasets, files, records
+from course_lib import backend, datasets, files, records, settings
 from course_lib.backend import SeedSteps, keras, pinned, seed_everything
+from course_lib.datasets import augment
 from course_lib.engine import callbacks as own
 from course_lib.engine import checkpoints, feeding
 from course_lib.engine.progress import Progress
@@ -90,7 +91,8 @@ def train(run: Run, folder: Path | None = None, *, minutes=None, callbacks=(), *
         that one of them stops goes on at the next call.
     options: as for `begin`. Those that change what is trained make it a live run, without a record.
     """
-    deadline = time.monotonic() + 60 * minutes if minutes else None
+    limit = None if minutes is None else 60 * settings.positive(minutes, "minutes")
+    deadline = limit and time.monotonic() + limit
     trained = begin(run, folder, **options)
     # The same run in another process would write the same files.
     with _alone(run, folder) if folder else contextlib.nullcontext():
@@ -119,6 +121,7 @@ def begin(run: Run, folder: Path | None = None, *, data=None, on_device=None, **
         raise CourseError("a run with changes of its own cannot be recorded: leave out `folder`")
     if run.restarts and not folder:
         raise CourseError("a run starts again from a checkpoint: name its `folder`")
+    augment.check(run.experiment.augmentation, whole=True)
     run = replace(run, precision=run.precision or backend.precision(run.profile.precisions))
     config, here = run.configuration(), backend.circumstances()
     network = "" if live else graph.of(run.experiment)

@@ -39,7 +39,10 @@ class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A network and a protocol. `build()` makes the network, `run()` trains it."""
+    """A network and a protocol. `build()` makes the network, `run()` trains it.
+
+    Its fields are what its entry in the TOML files says; `print(exp.configuration())` shows them.
+    """
 
     id: str
     question: str
@@ -86,16 +89,22 @@ class Experiment:
             builder = getattr(_later(f"models.{module}"), function)
             return builder(**{**self.arguments, **changes})
 
+    def trained(self):
+        """The Keras model with its published weights; a CourseError where there are none."""
+        model = self.build()
+        _later("engine.checkpoints").load_weights(model, settings.weights_of(self.id))
+        return model
+
     def run(
         self, profile=None, seed=None, *, precision=None, restarts=(), images=None,
         test_images=None, epochs=None, keep=False, **options,
     ):  # fmt: skip
-        """Train it; a Trained (course_lib/engine/training.py) with `history` and `predict`.
+        """Train it; a `Trained` with `history`, `accuracy` and `predict`.
 
-        precision, restarts, images, test_images, epochs: see experiments/runs.py. keep: checkpoints
-        and record go among your own runs, and an interrupted run goes on. options: folder, minutes,
-        callbacks, data and on_device as for `training.train`; all others go to the builder,
-        `block=my_block`.
+        precision, restarts, images, test_images, epochs: as for `runs.Run`. keep: checkpoints
+        and record go among your own runs, and an interrupted run goes on. options: `minutes` to
+        stop in time, `callbacks` of Keras that look on, `data` of your own, and `folder` and
+        `on_device`, see engine/training.py; all others go to the builder, `block=my_block`.
         """
         if keep:
             options["folder"] = settings.runs_dir()

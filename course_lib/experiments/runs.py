@@ -89,6 +89,7 @@ def named(experiment, profile=None, seed=None, *, precision=None, restarts=(), *
     seed = settings.seed() if seed is None else settings.seed_from(seed, "seed")
     if precision not in (None, *PRECISIONS):
         raise settings.nearest(precision, PRECISIONS, "precision")
+    budget = {k: settings.whole_number(v, k, 1) for k, v in budget.items() if v is not None}
     run = Run(experiment, profile, seed, precision, tuple(map(tuple, restarts)), **budget)
     if run.restarts and run.restarts[-1][0] >= (last := run.configuration()["epochs"]):
         raise settings.CourseError(f"nothing follows epoch {run.restarts[-1][0]} of {last}")

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """svg: one <svg> element; alt: what a reader who cannot see it must know; caption: plain text
-    that states the conclusion. A notebook shows the figure when a cell ends with it."""
+    """A picture with its words. A notebook shows it when a cell ends with it.
+
+    svg: one <svg> element. alt: what a reader who cannot see it must know. caption: plain text
+    that states the conclusion.
+    """
 
     svg: str
     alt: str

@@ -1,8 +1,8 @@
 """What one can find out about a network: its size, its signal, its answers."""
 
-from course_lib.measure.counting import rows, stages
+from course_lib.measure.counting import padding, rows, stages
 
-__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "rows", "stages"]
+__all__ = ["Signal", "Watch", "agreement", "forward", "gradients", "padding", "rows", "stages"]
 
 
 def __getattr__(name: str):

@@ -43,6 +43,23 @@ def macs(model) -> int:
     return sum(layer_macs(layer) for layer in model.layers)
 
 
+def padding(layer) -> float:
+    """Share of a convolution's taps that fall on padding, over all places of its map; 0 for a layer
+    that is no convolution."""
+    if type(layer).__name__ not in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D"):
+        return 0.0
+    inside = 1.0
+    sides = zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True)
+    for (before, after), kernel, stride in zip(
+        sides, layer.kernel_size, layer.strides, strict=True
+    ):
+        # Of an odd number of added rows the larger part stands behind, in "same" padding.
+        start = max((after - 1) * stride + kernel - before, 0) // 2
+        at = [place * stride - start + tap for place in range(after) for tap in range(kernel)]
+        inside *= sum(0 <= k < before for k in at) / len(at)
+    return 1 - inside
+
+
 def rows(model) -> list[Row]:
     """The layer table of a functional Keras model, in the order of its graph."""
     table = []

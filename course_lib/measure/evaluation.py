@@ -36,8 +36,11 @@ def accuracy(scores: np.ndarray, labels: np.ndarray, rank: int = 1) -> float:
 
 @dataclass(frozen=True)
 class Report:
-    """rank1, rank5: shares of the test images; matrix: (outputs, outputs) counts, the truth by
-    row and the answer by column; images: of training."""
+    """What a trained network answers to the test images.
+
+    rank1, rank5: shares of them. matrix: (outputs, outputs) counts, the truth by row and the answer
+    by column. images: of training.
+    """
 
     experiment: str
     classes: tuple[str, ...]

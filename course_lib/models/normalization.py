@@ -3,7 +3,6 @@
 from course_lib.backend import keras, layers
 
 
-@keras.saving.register_keras_serializable("course_lib")
 class BatchNormalization(layers.BatchNormalization):
     """Keras' layer; on TensorFlow one kernel computes a training step instead of several.
 
@@ -12,6 +11,9 @@ class BatchNormalization(layers.BatchNormalization):
     all the same. ResNet-20 trains a third faster for it on a CPU, and more in bfloat16
     (tests/benchmarks/bench_training.py).
     """
+
+    # What a saved model calls its layer: with Keras' own it loads anywhere, without this library.
+    __module__ = "keras.layers"
 
     def call(self, inputs, training=None, mask=None):
         images = len(inputs.shape) == 4 and self.axis in (-1, 3)

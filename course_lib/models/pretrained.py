@@ -7,7 +7,9 @@ import pooch
 import safetensors.numpy
 from PIL import Image, ImageOps
 
+from course_lib import files
 from course_lib.backend import keras
+from course_lib.datasets import download
 from course_lib.settings import CourseError, data_dir, nearest
 
 # torchvision's weights, trained on ImageNet; a file's name ends in the first digits of its SHA-256.
@@ -53,12 +55,15 @@ def _torchvision_name(path: str, stages: list[str]) -> str:
 
 
 def _published(url: str) -> Path:
-    folder, name = data_dir() / "torchvision", url.split("/")[-1]
-    pooch.get_logger().setLevel("WARNING")  # else it advises the reader on hashes
-    try:
-        path = Path(pooch.retrieve(url, None, name, folder, progressbar=True))
-    except OSError as error:
-        raise CourseError(f"cannot download {url}; put the file into {folder}") from error
+    path = data_dir() / "torchvision" / url.split("/")[-1]
+    if not path.exists():
+        with files.alone(files.writable(path.parent)):
+            try:
+                download.retrieve(url, path)
+            except download.Unavailable as error:
+                raise CourseError(
+                    f"cannot download {url} ({error}); put the file into {path.parent}"
+                ) from error
     if not pooch.file_hash(str(path)).startswith(path.stem.split("-")[1]):
         raise CourseError(f"{path} is not the published file; delete it and run this again")
     return path
@@ -81,15 +86,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def classify(model, image, top: int = 5) -> list[tuple[str, float]]:
     """The `top` likeliest classes of a photograph: (name, probability), best first.
 
-    image: PIL's or uint8 (height, width, 3). As in torchvision, the short side becomes 256, the
-    middle 224 x 224 is standardised. The names are Keras' for its own networks, downloaded once
-    to ~/.keras/models; a CourseError where there are none, or no image.
+    image: PIL's or uint8 (height, width, 3). Grey ones may have 16 bits; what is transparent stands
+    on white. As in torchvision, the short side becomes 256, the middle 224 x 224 is standardised.
+    The names are Keras' for its own networks, downloaded once to ~/.keras/models; a CourseError
+    where there are none, or no image.
     """
-    if getattr(image, "dtype", None) == np.uint8 and image.shape[2:] == (3,):
-        image = Image.fromarray(image)
-    if not isinstance(image, Image.Image):
-        raise CourseError("classify takes a PIL image or a uint8 array (height, width, 3)")
-    image = ImageOps.exif_transpose(image).convert("RGB")
+    image = _rgb(image)
     size = [side * 256 // min(image.size) for side in image.size]
     left, upper = (round((side - 224) / 2) for side in size)
     image = image.resize(size, Image.Resampling.BILINEAR)
@@ -101,3 +103,38 @@ def classify(model, image, top: int = 5) -> list[tuple[str, float]]:
     except Exception as error:  # Keras' download raises a bare one
         raise CourseError(f"names need 1,000 classes and, once, a connection: {error}") from error
     return [(name.replace("_", " "), float(probability)) for _, name, probability in best]
+
+
+def _rgb(image) -> Image.Image:
+    """The picture upright, with 8 bits a colour, on white, and no longer than eight times its short
+    side; CourseError for what is none."""
+    if getattr(image, "dtype", None) == np.uint8 and image.shape[2:] == (3,) and image.size:
+        image = Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        raise CourseError("classify takes a PIL image or a uint8 array (height, width, 3)")
+    if not min(image.size):
+        raise CourseError(f"an image of {image.width} x {image.height} pixels shows nothing")
+    try:
+        image.load()
+        if image.mode.startswith("I;16"):  # Pillow would cut every value above 255
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        if image.mode in ("I", "F", "LAB"):
+            raise CourseError(
+                f"an image of mode {image.mode} has no fixed range; make it RGB from 0 to 255 first"
+            )
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("La", "RGBa"):
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("RGB")
+    except CourseError:
+        raise
+    except Exception as error:  # truncated, closed or damaged: Pillow has many kinds
+        what = str(error) or "is its file closed?"
+        raise CourseError(f"the image cannot be read ({what}); open the file anew") from error
+    # Only the middle square counts, and a line of 10,000 pixels would be resized to 2,560,000.
+    most = 8 * min(image.size)
+    left, upper = ((side - min(side, most)) // 2 for side in image.size)
+    return image.crop((left, upper, image.width - left, image.height - upper))

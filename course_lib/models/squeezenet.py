@@ -159,9 +159,10 @@ def _pool_ceil(x, name):
     """3x3 max-pool of stride 2 whose last window may reach beyond the map, as Caffe rounds sizes.
 
     A window does in a map of even size: one row or column more. Zeros there change no maximum,
-    because x comes from a ReLU.
+    because x comes from a ReLU. Where a size is open they stand in any map: in one of odd size no
+    window reaches them.
     """
-    beyond = [(0, 1 - size % 2) for size in x.shape[1:3]]
+    beyond = [(0, 1 if size is None else 1 - size % 2) for size in x.shape[1:3]]
     if any(after for _, after in beyond):
         x = layers.ZeroPadding2D(beyond, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, strides=2, name=name)(x)

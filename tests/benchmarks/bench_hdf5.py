@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from course_lib import files, settings
-from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
+from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet, tiny_imagenet_source
 
 try:
     import cv2
@@ -42,9 +42,9 @@ ROUNDS, BATCH, BATCHES = 5, 64, 100
 
 def jpegs(scratch: Path):
     """A folder in the official layout and SAMPLE of its files."""
-    source = settings.data_dir() / tiny_imagenet.FOLDER
+    source = settings.data_dir() / tiny_imagenet_source.FOLDER
     if not source.is_dir():
-        source = scratch / tiny_imagenet.FOLDER
+        source = scratch / tiny_imagenet_source.FOLDER
         synthetic_tiny.draw(source)
     names = sorted(p.relative_to(source).as_posix() for p in source.glob("*/**/*.JPEG"))
     names = names[:: max(1, len(names) // SAMPLE)]

@@ -168,6 +168,17 @@ def test_batches_that_are_there_need_no_package_for_downloads(folder):
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
+def test_a_batch_of_protocol_5_is_read(data_dir):
+    """As somebody's NumPy pickles it again, both times that arrays have had their own way."""
+    pixels, labels = batch(0)
+    for order in "CF":
+        content = {"data": np.asarray(pixels, order=order), "labels": labels}
+        path = data_dir / "batch"
+        path.write_bytes(pickle.dumps(content, protocol=5))
+        found, _ = cifar10.read_batch(path)
+        np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
+
+
 # What is refused
 
 
@@ -349,6 +360,14 @@ def member(name, kind=tarfile.REGTYPE, link=""):
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
     return info
+
+
+def test_a_batch_that_unpacks_to_gigabytes_is_not_unpacked(data_dir, monkeypatch):
+    monkeypatch.setattr(cifar10, "MAX_FILE_BYTES", 2)
+    archive = pack(data_dir, monkeypatch)
+    with pytest.raises(CourseError, match="bytes, which no batch has"):
+        cifar10.load()
+    assert files(data_dir) == [archive.name]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from course_lib.backend import keras, layers
@@ -36,6 +37,15 @@ def test_macs_of_one_layer(layer, macs):
 def test_macs_of_a_dense_layer_and_their_sum():
     model = model_of(layers.Conv2D(4, 3, padding="same"), layers.Flatten(), layers.Dense(10))
     assert counting.macs(model) == 8 * 8 * 9 * 3 * 4 + 8 * 8 * 4 * 10
+
+
+@pytest.mark.parametrize("side, kernel, stride", [(2, 3, 1), (8, 3, 1), (8, 3, 2), (7, 5, 2)])
+def test_the_taps_on_padding_are_those_that_see_nothing_of_a_map_of_ones(side, kernel, stride):
+    layer = layers.Conv2D(1, kernel, strides=stride, padding="same", kernel_initializer="ones")
+    model = model_of(layer, shape=(side, side, 1))
+    seen = np.mean(model(np.ones((1, side, side, 1)))) / kernel**2
+    assert counting.padding(layer) == pytest.approx(1 - seen, abs=1e-6)
+    assert counting.padding(model.layers[0]) == 0, "an input has no taps"
 
 
 def test_parameters_split_and_leave_out_the_state_of_dropout():

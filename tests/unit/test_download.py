@@ -225,6 +225,33 @@ def test_two_at_once_download_once(server, tmp_path):
 FAST = download.Limit(rate=1e6, seconds=0.3)
 
 
+@pytest.mark.parametrize(
+    "variables, url, cause",
+    [
+        ({"REQUESTS_CA_BUNDLE": "/nonexistent"}, "https://127.0.0.1:9/a", "/nonexistent"),
+        ({"http_proxy": "http://127.0.0.1:9"}, "http://example.org/a", "proxy (Connection ref"),
+        ({"http_proxy": "socks5://127.0.0.1:9"}, "http://example.org/a", "PySocks"),
+        ({}, "http://127.0.0.1:9/a", "(Connection refused)"),
+        ({}, "nonsense", "that is no address"),
+    ],
+)
+def test_a_failure_names_its_cause(variables, url, cause, tmp_path, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(download.Unavailable) as error:
+        download.retrieve(url, tmp_path / "a")
+    assert cause in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("status, says", [(403, "server answers 403 Forb"), (407, "proxy answers")])
+def test_a_refusal_says_who_refuses(server, tmp_path, status, says):
+    server.plan = [status]
+    with pytest.raises(CourseError, match=says):
+        download.fetch(server.url, SHA256, tmp_path)
+
+
 @pytest.mark.parametrize("plan", [["drip"], ["hold"], ["cut", "hold"], ["cut"] * 30])
 def test_a_server_below_the_limit_is_given_up_in_time(server, tmp_path, plan, monkeypatch):
     server.plan = list(plan)
@@ -256,4 +283,7 @@ def test_without_a_limit_what_got_stuck_is_tried_again(server, tmp_path, monkeyp
     server.plan = ["cut", 503, 503, "cut", 503]
     assert download.fetch(server.url, SHA256, tmp_path).read_bytes() == CONTENT
     assert waits == [5, 10, 5]
-    assert f"{NAME}: the server answers 503; again in 10 s" in capsys.readouterr().err
+    assert (
+        f"{NAME}: the server answers 503 Service Unavailable; again in 10 s"
+        in capsys.readouterr().err
+    )

@@ -16,6 +16,7 @@ from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
+from course_lib.explorers.resolution import ResolutionExplorer
 from course_lib.explorers.schedules import ScheduleExplorer
 from course_lib.explorers.signal import INITIALIZERS, SignalExplorer
 from course_lib.explorers.stack import StackExplorer
@@ -27,6 +28,7 @@ SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 SCRIPTS["/fire.js"] = FireExplorer._esm
+SCRIPTS["/resolution.js"] = ResolutionExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
@@ -598,3 +600,35 @@ def test_wrong_arguments_are_named(images, change, told):
     with pytest.raises(CourseError, match=told) as error:
         SignalExplorer(**arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["bn", "no-pool-1", "stride-1-pool-1-4", "stride-1"])
+def test_the_page_counts_maps_padding_and_work_as_the_library(page, name):
+    from course_lib import experiments, measure
+
+    experiment = experiments.get(f"squeezenet/{name}")
+    pools = dict(experiment.arguments["pools"])
+    settings = {f"pool{k}": str(pools.get(k, 0)) for k in (1, 4, 8)}
+    settings["stride"] = str(experiment.arguments["stride"])
+    ours = page.evaluate("async (s) => (await import('/resolution.js')).stages(s)", settings)
+    model = experiment.build()
+    assert ours["macs"] == experiment.macs
+    theirs = {row.name: row for row in measure.stages(model)}
+    for stage in ours["stages"]:
+        row = theirs[stage["name"]]
+        assert (stage["side"], stage["macs"]) == (row.shape[0], row.macs)
+        layer = stage["name"] + "_expand3" * stage["name"].startswith("fire")
+        assert stage.get("padding", 0) == pytest.approx(measure.padding(model.get_layer(layer)))
+
+
+def test_the_viewer_says_what_a_layout_sees_and_costs(page):
+    explorer = ResolutionExplorer()
+    names = ("stride", "pool1", "pool4", "pool8")
+    show(page, {name: getattr(explorer, name) for name in names}, "/resolution.js")
+    assert answer(page) == (
+        "With four halvings the first fire module sees maps of 8×8 and the last of 2×2, where 56 % "
+        "of what its 3×3 filters read is padding. 13.1 million multiplications a picture, as many "
+        "as the paper's layout."
+    )
+    page.get_by_role("group", name="Max-pool after fire8").get_by_label("none").check()
+    assert "With three halvings" in answer(page) and "31 %" in answer(page)

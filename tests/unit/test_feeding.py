@@ -9,12 +9,36 @@ from course_lib.engine import feeding
 from course_lib.experiments import runs
 from course_lib.settings import CourseError
 
+GOOD = {"x_train": np.zeros((4, 8, 8, 3), np.uint8), "y_train": np.arange(4)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"x_train": np.zeros((4, 8, 8, 3), np.float32)},  # 0 to 1 would train, on next to nothing
+        {"x_train": np.zeros((4, 8, 8), np.uint8)},
+        {"x_train": [[0]]},
+        {"y_train": np.eye(4)},
+        {"y_train": [0, 1, 2, 3]},
+        {"y_train": np.arange(3)},
+        {"y_train": np.arange(4) + 1},
+        {"y_train": np.arange(4) / 4},
+        {"y_train": None},
+    ],
+    ids=str,
+)
+def test_a_data_set_that_cannot_be_trained_on_is_one_line(wrong):
+    parts = GOOD | wrong
+    with pytest.raises(CourseError, match="own, train|belong together") as error:
+        datasets.Dataset("own", tuple("abcd"), *parts.values(), *GOOD.values())
+    assert "\n" not in str(error.value)
+
 
 def numbered(count=20, classes=1):
     """Images that can be told apart; with one class, each has its number as its label."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     labels = np.arange(count) % classes if classes > 1 else np.arange(count)
-    names = tuple(f"class {k}" for k in range(classes))
+    names = tuple(f"class {k}" for k in range(max(labels) + 1))
     return datasets.Dataset("numbered", names, pixels, labels, pixels[:6], labels[:6])
 
 

@@ -141,6 +141,20 @@ def test_a_truncated_file_is_an_error(path, left, in_memory):
     assert "truncated" in complaint(path, in_memory)
 
 
+def test_what_the_system_keeps_closed_is_not_to_be_deleted(path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("Unable to open file (read failed: errno = 5, error message = 'Input/output'")
+
+    fcntl = pytest.importorskip("fcntl")  # not on Windows
+    with open(path) as file:  # another program has it open, and locked
+        fcntl.flock(file, fcntl.LOCK_EX)
+        hdf5.read(path, "delete it")
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(CourseError, match="Input/output error; mend that") as error:
+        hdf5.read(path, "delete it")
+    assert "delete" not in str(error.value)
+
+
 @pytest.mark.parametrize("key", hdf5.KEYS)
 def test_a_missing_key_is_named(path, key):
     with h5py.File(path, "r+") as file:

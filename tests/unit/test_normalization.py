@@ -94,7 +94,7 @@ def test_it_is_saved_and_loaded(tmp_path):
     model = pair((6, 6, 5))[1]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(loaded.layers[0]) is BatchNormalization
+    assert type(loaded.layers[0]) is layers.BatchNormalization, "by Keras alone"
     assert loaded.layers[0].get_config() == model.layers[0].get_config()
     for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,6 +1,7 @@
 """Weights published for torchvision's SqueezeNets, in ours: every array in its place, or none."""
 
 import hashlib
+import io
 import pickle
 import sys
 import threading
@@ -254,7 +255,9 @@ def published(tmp_path, monkeypatch):
 def test_published_weights_are_downloaded_once(published):
     file, folder = published
     model = pretrained.load_torchvision(network("1.1", 64))
-    assert [found.name for found in folder.iterdir()] == [file.name]
+    (found,) = folder.glob("squeeze*")
+    assert found.name == file.name
+    assert found.stat().st_mode == (folder / ".lock").stat().st_mode, "for others to read, too"
     bias = state("1.1")["classifier.1.bias"]
     np.testing.assert_array_equal(np.asarray(model.get_layer("conv10").bias), bias)
     file.unlink()  # from the server
@@ -276,7 +279,7 @@ def test_without_the_server_a_line_says_what_to_put_where(published):
     file.unlink()
     with pytest.raises(CourseError, match=f"cannot download http.* put the file into {folder}"):
         pretrained.load_torchvision(network("1.1", 64))
-    assert not folder.exists() or list(folder.iterdir()) == []
+    assert not list(folder.glob("squeeze*"))
 
 
 # Photographs.
@@ -333,6 +336,45 @@ def test_grey_transparent_and_turned_photographs(spy):
     turned = grey.transpose(Image.Transpose.ROTATE_90)
     turned.info["exif"] = exif.tobytes()
     assert (shown(spy, turned) == wanted).all()
+
+
+def test_sixteen_bits_are_scaled_and_transparent_ground_is_white(spy):
+    ramp = np.tile(np.linspace(0, 65535, 256).round().astype("uint16"), (256, 1))
+    wanted = (ramp // 257)[16:240, 16:240, None]
+    for kind in ("<u2", ">u2"):
+        assert (shown(spy, Image.fromarray(ramp.astype(kind))) == wanted).all()
+    keyed = Image.new("L", (300, 300))
+    keyed.info["transparency"] = 0
+    modes = ("RGBA", "LA", "PA", "RGBa", "La")  # all of it transparent
+    for image in (keyed, *(Image.new(mode, (300, 300)) for mode in modes)):
+        assert (shown(spy, image) == 255).all(), image.mode
+
+
+def test_a_line_of_pixels_is_not_stretched_to_millions(spy):
+    assert shown(spy, Image.new("RGB", (10_000, 1), "white")).min() == 255
+    assert pretrained._rgb(Image.new("RGB", (10_000, 1))).size == (8, 1)
+
+
+def closed():
+    image = Image.new("RGB", (9, 9))
+    image.close()
+    return image
+
+
+def truncated():
+    noise, file = np.random.default_rng(0).integers(0, 256, (99, 99, 3), "uint8"), io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    return Image.open(io.BytesIO(file.getvalue()[:999]))
+
+
+@pytest.mark.parametrize(
+    "image", [closed(), truncated(), Image.new("RGB", (0, 9)), np.zeros((0, 9, 3), "uint8"),
+              *(Image.new(mode, (9, 9)) for mode in ("I", "F", "LAB"))], ids=str
+)  # fmt: skip
+def test_an_image_without_readable_pixels_is_one_line(spy, image):
+    with pytest.raises(CourseError) as error:
+        pretrained.classify(spy, image)
+    assert "\n" not in str(error.value)
 
 
 def test_the_likeliest_classes_with_their_names(spy):

@@ -44,6 +44,14 @@ def test_the_commit_is_dirty_when_the_library_is(repository, file, mark):
     assert settings.commit() == repository("rev-parse", "--short=12", "HEAD") + mark
 
 
+def test_in_a_hook_and_in_anothers_repository_the_commit_is_the_courses(repository, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    assert len(settings.commit()) == 12
+    settings.commit.cache_clear()
+    monkeypatch.setattr(settings, "ROOT", settings.ROOT / "data")
+    assert settings.commit() == "unknown"
+
+
 def test_the_commit_is_that_of_the_first_question(repository):
     first = settings.commit()
     repository("commit", "--quiet", "--allow-empty", "-m", "second")
@@ -124,6 +132,15 @@ def test_folders(monkeypatch, tmp_path, function, variable, default):
     assert folder() == tmp_path / "here", "a folder does not move with the working directory"
     monkeypatch.setenv(variable, "~/there")
     assert folder() == Path.home() / "there"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/below"])
+def test_a_folder_that_cannot_be_looked_into_is_one_clear_error(monkeypatch, tmp_path, name):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / name))
+    with pytest.raises(CourseError, match="COURSE_DATA_DIR") as error:
+        settings.data_dir()
+    assert one_line(error).endswith("; name another")
 
 
 def test_home_of_an_unknown_user_is_one_clear_error(monkeypatch):

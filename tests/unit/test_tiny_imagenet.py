@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 from collections import namedtuple
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 
 from course_lib import datasets, settings
-from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet
+from course_lib.datasets import hdf5, synthetic_tiny, tiny_imagenet, tiny_imagenet_source
 from course_lib.settings import CourseError
 
 # Not in the order of wnids.txt, nor in that of words.txt.
@@ -60,9 +61,9 @@ def fill(folder, wnids=WNIDS, each=EACH):
 def data(tmp_path, monkeypatch):
     """The data folder, with a small tiny-imagenet-200 in it; no server is asked."""
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(tiny_imagenet, "URL", "http://127.0.0.1:9/tiny-imagenet-200.zip")
+    monkeypatch.setattr(tiny_imagenet_source, "URL", "http://127.0.0.1:9/tiny-imagenet-200.zip")
     monkeypatch.setenv("NO_PROXY", "*")
-    fill(tmp_path / "data" / tiny_imagenet.FOLDER)
+    fill(tmp_path / "data" / tiny_imagenet_source.FOLDER)
     return tmp_path / "data"
 
 
@@ -76,14 +77,15 @@ def load(in_memory=None, data=None):
 
 def pack(data, monkeypatch):
     """The folder as an archive in its place, whose hash is made to fit."""
-    source, archive = data / tiny_imagenet.FOLDER, data / f"{tiny_imagenet.FOLDER}.zip"
+    source = data / tiny_imagenet_source.FOLDER
+    archive = source.with_suffix(".zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in sorted(source.rglob("*"), reverse=True):
             packed.write(file, file.relative_to(data))
     shutil.rmtree(source)
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
-    monkeypatch.setattr(tiny_imagenet, "MD5", md5)
-    monkeypatch.setattr(tiny_imagenet, "ARCHIVE_BYTES", archive.stat().st_size)
+    monkeypatch.setattr(tiny_imagenet_source, "MD5", md5)
+    monkeypatch.setattr(tiny_imagenet_source, "ARCHIVE_BYTES", archive.stat().st_size)
     return archive
 
 
@@ -112,7 +114,7 @@ def test_the_parts_hold_what_the_folder_holds(data):
     folder = prepare()
     assert folder == data / "tiny-imagenet"
     assert tree(folder) == ["means.json", "test.hdf5", "train.hdf5", "val.hdf5"]
-    seen, source = [], data / tiny_imagenet.FOLDER
+    seen, source = [], data / tiny_imagenet_source.FOLDER
     annotations = dict(
         line.split("\t")[:2]
         for line in (source / "val" / "val_annotations.txt").read_text().splitlines()
@@ -166,7 +168,7 @@ def test_means_are_those_of_the_training_images(data):
 
 
 def test_the_source_hash_is_what_sha256sum_says(data):
-    source = data / tiny_imagenet.FOLDER
+    source = data / tiny_imagenet_source.FOLDER
     names = [*source.rglob("*.JPEG"), source / "wnids.txt", source / "words.txt"]
     names.append(source / "val" / "val_annotations.txt")
     names = sorted(path.relative_to(source).as_posix() for path in names)
@@ -190,9 +192,11 @@ def test_an_archive_gives_what_its_folder_gives(data, monkeypatch):
 def test_the_order_of_files_in_a_folder_does_not_matter(data, monkeypatch):
     order = reversed
     one = prepare().rename(data / "before")
-    glob = Path.glob
-    monkeypatch.setattr(Path, "glob", lambda *a: iter(order(list(glob(*a)))))
-    annotations = data / tiny_imagenet.FOLDER / "val" / "val_annotations.txt"
+    walk = os.walk
+    monkeypatch.setattr(
+        os, "walk", lambda *a, **k: [(f, d, order(n)) for f, d, n in order(list(walk(*a, **k)))]
+    )
+    annotations = data / tiny_imagenet_source.FOLDER / "val" / "val_annotations.txt"
     annotations.write_text("\n".join(order(annotations.read_text().splitlines())))
     other = prepare()
     for part in PARTS:
@@ -201,7 +205,7 @@ def test_the_order_of_files_in_a_folder_does_not_matter(data, monkeypatch):
 
 def test_files_that_are_no_images_of_a_class_are_left_alone(data):
     one = prepare().rename(data / "before")
-    train = data / tiny_imagenet.FOLDER / "train"
+    train = data / tiny_imagenet_source.FOLDER / "train"
     (train / ".DS_Store").write_text("")
     (train / WNIDS[0] / "images" / "._n0_0.JPEG").write_text("")
     (train / WNIDS[0] / "images" / "notes.txt").write_text("")
@@ -250,10 +254,10 @@ SMALL = jpeg(np.zeros((32, 64, 3), np.uint8))
     ids=["end", "half, in an archive", "empty", "size"],
 )
 def test_a_bad_jpeg_is_named(data, name, content, says, archive, monkeypatch):
-    (data / tiny_imagenet.FOLDER / name).write_bytes(content)
+    (data / tiny_imagenet_source.FOLDER / name).write_bytes(content)
     if archive:
         pack(data, monkeypatch)
-    fails(says, name, tiny_imagenet.FOLDER)
+    fails(says, name, tiny_imagenet_source.FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +266,7 @@ def test_a_bad_jpeg_is_named(data, name, content, says, archive, monkeypatch):
      ("val/images/val_4.JPEG", False), ("val/images/val_4.JPEG", True)],
 )  # fmt: skip
 def test_a_missing_file_is_named(data, name, archive, monkeypatch):
-    (data / tiny_imagenet.FOLDER / name).unlink()
+    (data / tiny_imagenet_source.FOLDER / name).unlink()
     if archive:
         pack(data, monkeypatch)
     fails("is missing", name)
@@ -273,12 +277,14 @@ WRONG_TEXTS = [
     ("val/val_annotations.txt", lambda lines: [lines[0], "", *lines[2:]]),
     ("val/val_annotations.txt", lambda lines: lines[:-1]),
     ("words.txt", lambda lines: [line.replace(WNIDS[1], "n00000000") for line in lines]),
+    ("wnids.txt", lambda lines: [*lines, lines[0]]),
+    ("val/val_annotations.txt", lambda lines: [*lines[:-1], lines[0]]),
 ]
 
 
 @pytest.mark.parametrize(("name", "change"), WRONG_TEXTS)
 def test_a_text_that_does_not_fit_is_named(data, name, change):
-    file = data / tiny_imagenet.FOLDER / name
+    file = data / tiny_imagenet_source.FOLDER / name
     file.write_text("\n".join(change(file.read_text().splitlines())))
     fails(name, name)
 
@@ -287,14 +293,68 @@ def test_a_text_that_does_not_fit_is_named(data, name, change):
     ("left", "says"), [(0, "has 0 images where 6"), (5, "has 5 images where 6")]
 )
 def test_a_class_with_fewer_images_is_an_error(data, left, says):
-    folder = data / tiny_imagenet.FOLDER / "train" / WNIDS[2]
+    folder = data / tiny_imagenet_source.FOLDER / "train" / WNIDS[2]
     for number in range(left, EACH):
         (folder / "images" / f"{WNIDS[2]}_{number}.JPEG").unlink()
     fails(says, f"train/{WNIDS[2]}/images")
 
 
+def test_a_class_with_more_images_is_the_odd_one(data):
+    image = data / tiny_imagenet_source.FOLDER / VICTIM
+    shutil.copy(image, image.with_stem(f"{image.stem} 2"))
+    fails("has 7 images where 6", f"train/{WNIDS[1]}/images")
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_texts_that_an_editor_has_saved_and_odd_names_are_read(data, coding):
+    source = data / tiny_imagenet_source.FOLDER
+    for name in ("wnids.txt", "words.txt", tiny_imagenet_source.ANNOTATIONS):
+        text = (source / name).read_text().replace("thing 2", "café")
+        (source / name).write_bytes(text.encode(coding))
+    odd = ["é", os.fsdecode("é".encode("latin1"))]  # the second is no Unicode
+    for number, name in enumerate(odd):
+        image = source / VICTIM
+        image.with_stem(f"{WNIDS[1]}_{number}").rename(image.with_stem(name))
+    folder = prepare()
+    assert load().classes == ("thing 1", "café", "thing 3")
+    with h5py.File(folder / "train.hdf5") as train, h5py.File(folder / "test.hdf5") as test:
+        names = [os.fsdecode(name) for file in (train, test) for name in file["files"]]
+    assert {Path(name).stem for name in names} >= set(odd)
+
+
+@pytest.mark.parametrize("closed", ["walk", "open"])
+def test_what_the_system_keeps_closed_is_not_to_be_deleted(data, monkeypatch, closed):
+    error = PermissionError(13, "Permission denied", str(data / VICTIM))
+
+    def walk(*_, onerror, **__):
+        onerror(error)
+
+    def refuse(source, name):
+        raise error
+
+    if closed == "walk":
+        monkeypatch.setattr(os, "walk", walk)
+    else:
+        monkeypatch.setattr(tiny_imagenet_source, "_opened", refuse)
+    with pytest.raises(CourseError, match="Permission denied; mend that") as caught:
+        prepare()
+    assert VICTIM in str(caught.value) and "delete" not in str(caught.value)
+
+
+def test_an_image_that_unpacks_to_gigabytes_is_not_unpacked(data, monkeypatch):
+    monkeypatch.setattr(tiny_imagenet_source, "MAX_FILE_BYTES", 2**20)
+    (data / tiny_imagenet_source.FOLDER / VICTIM).write_bytes(bytes(2**26))
+    archive = pack(data, monkeypatch)
+    assert archive.stat().st_size < 2**20
+    tracemalloc.start()
+    fails("is larger than 1,048,576 bytes", VICTIM)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**25
+
+
 def test_no_images_and_no_server_say_what_to_put_where(data):
-    shutil.rmtree(data / tiny_imagenet.FOLDER)
+    shutil.rmtree(data / tiny_imagenet_source.FOLDER)
     fails("put the file tiny-imagenet-200.zip with MD5 90528d7ca1a48142", str(data))
 
 
@@ -348,7 +408,7 @@ def test_a_disk_that_fills_up_is_an_error(data, limit, few):
     assert process.returncode == 7, said
     assert f"cannot write {data / 'tiny-imagenet'}: " in said and "make room" in said
     assert len(said.splitlines()) == 1
-    assert tree(data) == [tiny_imagenet.FOLDER]
+    assert tree(data) == [tiny_imagenet_source.FOLDER]
 
 
 # Interrupted, and two at once
@@ -357,7 +417,7 @@ def test_a_disk_that_fills_up_is_an_error(data, limit, few):
 def test_a_finished_file_is_never_touched(data):
     folder = prepare()
     before = {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.iterdir()}
-    shutil.rmtree(data / tiny_imagenet.FOLDER)
+    shutil.rmtree(data / tiny_imagenet_source.FOLDER)
     assert prepare() == folder
     load()
     assert {p.name: (p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.iterdir()} == before
@@ -388,7 +448,7 @@ def test_after_kill_9_the_next_call_starts_over_cleanly(data, tmp_path, place):
     assert tree(folder) == ["means.json", "test.hdf5", "train.hdf5", "val.hdf5"]
     other = tmp_path / "other"
     other.mkdir()
-    (other / tiny_imagenet.FOLDER).symlink_to(data / tiny_imagenet.FOLDER)
+    (other / tiny_imagenet_source.FOLDER).symlink_to(data / tiny_imagenet_source.FOLDER)
     undisturbed = prepare(other)
     for part in PARTS:
         same(stored(folder, part), stored(undisturbed, part))
@@ -398,8 +458,8 @@ def test_after_kill_9_the_next_call_starts_over_cleanly(data, tmp_path, place):
 
 @pytest.mark.slow
 def test_two_at_once_convert_once(data):
-    slow = "import time; plan = t.plan; t.plan = lambda *a: (print('at work', file=sys.stderr, "
-    slow += "flush=True), time.sleep(3), plan(*a))[2]\n"
+    slow = "import time; p = t.published; plan = p.plan; p.plan = lambda *a: (print('at work', "
+    slow += "file=sys.stderr, flush=True), time.sleep(3), plan(*a))[2]\n"
     processes = [run(f"{slow}t.prepare(None, {TEST})", data) for _ in range(2)]
     said = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
@@ -412,6 +472,20 @@ def test_two_at_once_convert_once(data):
 
 
 # Several processes
+
+
+@pytest.mark.slow
+def test_a_script_that_does_not_ask_whether_it_is_the_main_one_ends(data, tmp_path):
+    script = tmp_path / "script.py"
+    call = f"t.FEW = 0; print(t.prepare(None, {TEST}))"
+    script.write_text(f"from course_lib.datasets import tiny_imagenet as t; {call}")
+    for words, text in (([script], None), (["-"], script.read_text())):
+        done = subprocess.run(
+            [sys.executable, *words], input=text, cwd=settings.ROOT, capture_output=True,
+            text=True, timeout=120, env={**os.environ, "PYTHONPATH": str(settings.ROOT)},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, f"{data / 'tiny-imagenet'}\n"), done.stderr
+        shutil.rmtree(data / "tiny-imagenet")
 
 
 @pytest.mark.slow
@@ -430,7 +504,7 @@ def test_workers_write_what_one_process_writes(data, monkeypatch):
 @pytest.mark.slow
 def test_a_workers_error_names_the_file(data, monkeypatch):
     monkeypatch.setattr(tiny_imagenet, "FEW", 0)
-    (data / tiny_imagenet.FOLDER / VICTIM).write_bytes(WHOLE[:100])
+    (data / tiny_imagenet_source.FOLDER / VICTIM).write_bytes(WHOLE[:100])
     fails("is truncated", VICTIM)
 
 
@@ -533,7 +607,7 @@ def test_the_drawn_miniature_goes_the_same_way(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def real():
-    source = settings.data_dir() / tiny_imagenet.FOLDER
+    source = settings.data_dir() / tiny_imagenet_source.FOLDER
     if not source.is_dir():
         pytest.skip("no tiny-imagenet-200 in COURSE_DATA_DIR")
     return source
@@ -541,7 +615,7 @@ def real():
 
 @pytest.mark.slow
 def test_the_real_images_are_split_as_the_article_splits_them(real):
-    wnids, classes, parts = tiny_imagenet.plan(real, tiny_imagenet.TEST_PER_CLASS)
+    wnids, classes, parts = tiny_imagenet_source.plan(real, tiny_imagenet.TEST_PER_CLASS)
     per_class = len(list((real / "train" / wnids[0] / "images").iterdir()))
     sizes = {part: len(images) for part, images in parts.items()}
     assert sizes == {"train": 200 * (per_class - 50), "val": 10_000, "test": 10_000}
