@@ -18,6 +18,7 @@ from course_lib.records.results import (
     provenance,
     spread,
     table,
+    welch,
 )
 from course_lib.records.schema import (
     CURVES,
@@ -49,5 +50,6 @@ __all__ = [
     "read",
     "spread",
     "table",
+    "welch",
     "write",
 ]
