@@ -160,7 +160,8 @@ def forest(pairs, profile=None, *, alt="", caption=""):
                 axis.plot([c.low, c.high], [row + 0.1] * 2, color=colour, lw=5, alpha=0.35,
                           solid_capstyle="butt")  # fmt: skip
             axis.plot([c.gap] * 2, [row - 0.04, row + 0.24], color=colour, lw=2.4)
-            short = [name.rpartition("/")[2] for name in c.names]
+            families = {name.rpartition("/")[0] for name in c.names}
+            short = [n.rpartition("/")[2] if len(families) == 1 else n for n in c.names]
             said = f"{short[0]} against {short[1]}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
             axis.annotate(said, (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
         axis.margins(x=0.06)
