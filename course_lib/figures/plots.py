@@ -57,10 +57,11 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
 
 
 def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
-    """One line per condition over the layers of a network, on a logarithmic axis or from 0 on.
+    """One line per condition over the layers of a network, on a logarithmic axis or one with 0.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
-    names: of the layers. lines: heights of dotted lines; the caption names them.
+    names: of the layers, "" for one that goes unnamed. lines: heights of dotted lines; the caption
+        names them. log: a logarithmic axis, and the geometric mean.
     """
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
@@ -84,7 +85,7 @@ def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
         axis.set(ylabel=label)
         axis.set_xlim(right=at[-1])  # names stand beyond
         if not log:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)
 
@@ -182,14 +183,16 @@ def forest(pairs, profile=None, *, alt="", caption=""):
         )
 
 
-def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
+def pictures(images, titles=None, *, columns=5, high=0.0, alt, caption="", note=""):
     """A grid of uint8 images (count, height, width, 3), a short title above each.
 
+    high: inches of a row with its titles; 0 is right for small images.
     note: a line above the grid, "drawn by code, not photographs", say.
     """
     rows = -(-len(images) // columns)
+    high = high or (1.35 if titles else 1.1)
     with matplotlib.rc_context({**STYLE, "axes.titlesize": 9}):
-        drawn, axes = canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
+        drawn, axes = canvas(height=rows * high + 0.3, rows=rows,
                                columns=columns)  # fmt: skip
         for axis in axes.flat:
             axis.axis("off")
