@@ -183,14 +183,16 @@ def forest(pairs, profile=None, *, alt="", caption=""):
         )
 
 
-def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
+def pictures(images, titles=None, *, columns=5, high=0.0, alt, caption="", note=""):
     """A grid of uint8 images (count, height, width, 3), a short title above each.
 
+    high: inches of a row with its titles; 0 is right for small images.
     note: a line above the grid, "drawn by code, not photographs", say.
     """
     rows = -(-len(images) // columns)
+    high = high or (1.35 if titles else 1.1)
     with matplotlib.rc_context({**STYLE, "axes.titlesize": 9}):
-        drawn, axes = canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
+        drawn, axes = canvas(height=rows * high + 0.3, rows=rows,
                                columns=columns)  # fmt: skip
         for axis in axes.flat:
             axis.axis("off")

@@ -282,6 +282,22 @@ def test_without_the_server_a_line_says_what_to_put_where(published):
     assert not list(folder.glob("squeeze*"))
 
 
+def test_a_page_goes_on_without_the_weights(monkeypatch):
+    """Without PyTorch nothing is downloaded; the network comes untrained, with the reason."""
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained, "load_torchvision", None)  # would fail
+    model, missing = pretrained.published("1.1")
+    assert model.name == "squeezenet-1.1" and "pip install torch" in missing
+    scores = pretrained.logits(model, np.zeros((300, 400, 3), "uint8"))
+    assert scores.shape == (1000,)
+    assert pretrained.cropped(np.zeros((300, 400, 3), "uint8")).shape == (224, 224, 3)
+
+
+def test_names_stand_in_the_order_asked_for(monkeypatch):
+    monkeypatch.setitem(DECODE, "CLASS_INDEX", INDEX)
+    assert pretrained.names([300, 7]) == ["kind of 300", "kind of 7"]
+
+
 # Photographs.
 
 INDEX = {str(k): [f"n{k:08}", f"kind_of_{k}"] for k in range(1000)}
