@@ -76,7 +76,7 @@ test: ## everything that CI runs
 	@$(MAKE) --no-print-directory chapters site
 
 check: lint ## lint and fast tests, under a minute
-	@$(ISOLATED) $(PYTEST) -n 2 -m "not slow" tests --ignore tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup -m "not slow" tests --ignore tests/site
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet .
@@ -85,7 +85,7 @@ lint: $(READY)
 	@$(BIN)/python tools/vendor.py --check
 
 unit: $(READY)
-	@$(ISOLATED) $(PYTEST) -n 2 tests --ignore tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup tests --ignore tests/site
 
 # Each chapter once, its solutions at the end; by file, since the cells of one share a kernel.
 chapters: $(READY)

@@ -16,6 +16,12 @@ for name in [name for name in os.environ if name.startswith("GIT_")]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+def pytest_collection_modifyitems(items):
+    """Groups, whose tests share a dear fixture and so a worker, begin first: a long one at the end
+    would be waited for. Without xdist this changes the order and nothing else."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch, tmp_path):
     """Neither the caller's profile and seed nor the caller's runs reach a test."""

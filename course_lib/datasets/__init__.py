@@ -12,6 +12,7 @@ from course_lib import settings
 # The modules that know how to load the data set of that name: load() -> Dataset.
 NAMES = {
     "cifar10": "course_lib.datasets.cifar10",
+    "cifar100": "course_lib.datasets.cifar100",
     "synthetic": "course_lib.datasets.synthetic",
     "tiny-imagenet": "course_lib.datasets.tiny_imagenet",
     "synthetic-tiny": "course_lib.datasets.synthetic_tiny",
@@ -26,6 +27,8 @@ HELP = """Data sets, and where they come from:
                     huggingface  uoft-cs/cifar10 at huggingface.co, or at the mirror in HF_ENDPOINT,
                                  144 MB; needs pyarrow
                     toronto      www.cs.toronto.edu, its home, 170 MB; often slow
+  cifar100        60,000 photographs of 100 classes, 32x32; COURSE_DATA_DIR: cifar-100-python/ or
+                  cifar-100-python.tar.gz, else www.cs.toronto.edu, 169 MB; often slow
   tiny-imagenet   110,000 photographs, 64x64; COURSE_DATA_DIR: tiny-imagenet-200/ or
                   tiny-imagenet-200.zip, else cs231n.stanford.edu, 248 MB
   synthetic       drawn by code: stands for cifar10 under the profile ci

@@ -59,9 +59,9 @@ export default explorer({
     const lines = [before, list].filter(Boolean).flatMap((rowsOf) => kinds.map((kind, series) => ({
       series, before: rowsOf !== list, points: rowsOf.map((row, i) => [i, row[kind]]) })));
     const places = list.map(({ block }, i) => [i, block]);
-    const names = ["conv1", "block 1", "block 2", "block 3", "classes"];
+    const names = ["block 1", "block 2", "block 3", "classes"]; // conv1 stands too close
     return { lines, most: Math.max(...lines.map(({ points }) => points.length - 1)),
-      ticks: names.map((name, block) => [places.find(([, b]) => b === block)[0], name]),
+      ticks: names.map((name, i) => [places.find(([, b]) => b === i + 1)[0], name]),
       range: [10, 1e6], up: "of each layer", across: "" };
   },
   table: (list) => [["layer", "reads", "passes on", "map", "parameters", "multiply-accumulates"],

@@ -4,6 +4,7 @@ from course_lib.figures.blocks import block, fire
 from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
 from course_lib.figures.figure import Figure, source
+from course_lib.figures.grid import matrix
 from course_lib.figures.plots import curves, forest, gallery, layers, pictures, seeds
 from course_lib.figures.points import points
 
@@ -17,6 +18,7 @@ __all__ = [
     "gallery",
     "heat",
     "layers",
+    "matrix",
     "network",
     "pictures",
     "points",

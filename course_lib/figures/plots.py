@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from course_lib import records
 from course_lib.figures import palette
-from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, end_labels
+from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, empty, end_labels
 
 
 def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", lines=()):
@@ -22,6 +22,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
     lines: heights of dotted lines, a reported figure, say; the caption names them.
     """
     which = (curve,) if isinstance(curve, str) else curve
+    if not any(histories.values()):
+        return empty(f"Not recorded yet: {', '.join(histories)}.")
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas()
         axis = axes[0, 0]
@@ -54,8 +56,8 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
         return as_figure(drawn, alt, caption)
 
 
-def layers(series: dict, names, *, label, alt, caption="", lines=()):
-    """One line per condition over the layers of a network, on a logarithmic axis.
+def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
+    """One line per condition over the layers of a network, on a logarithmic axis or from 0 on.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
     names: of the layers. lines: heights of dotted lines; the caption names them.
@@ -63,14 +65,16 @@ def layers(series: dict, names, *, label, alt, caption="", lines=()):
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
         axis = axes[0, 0]
-        axis.set_yscale("log")
+        if log:
+            axis.set_yscale("log")
         ends = []
         at = np.arange(len(names))
         styles = palette.styles(series)
         for name, rows in series.items():
             colour, mark = styles[name]
             rows = np.atleast_2d(np.asarray(rows, dtype=float))
-            middle = np.exp(np.log(rows).mean(0))  # geometric: the axis is logarithmic
+            # On a logarithmic axis the mean is geometric.
+            middle = np.exp(np.log(rows).mean(0)) if log else rows.mean(0)
             axis.plot(at, middle, color=colour, marker=mark, markersize=4.5, clip_on=False)
             axis.fill_between(at, rows.min(0), rows.max(0), color=colour, alpha=0.25, lw=0)
             ends.append((at[-1], middle[-1], name))
@@ -79,6 +83,8 @@ def layers(series: dict, names, *, label, alt, caption="", lines=()):
         axis.set_xticks(at, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set(ylabel=label)
         axis.set_xlim(right=at[-1])  # names stand beyond
+        if not log:
+            axis.set_ylim(bottom=0)
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)
 
@@ -137,6 +143,8 @@ def forest(pairs, profile=None, *, alt="", caption=""):
              for p in pairs]  # fmt: skip
     shown = [c for c in found if c.first and c.second]
     missing = [" against ".join(c.names) for c in found if c not in shown]
+    if not shown:
+        return empty(f"Not recorded yet: {'; '.join(missing)}.")
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=0.62 * max(len(shown), 1) + 0.8)
         axis = axes[0, 0]

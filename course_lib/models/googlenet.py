@@ -74,8 +74,9 @@ def mini_inception(x, a, b, *, conv, name):
 
     x: (batch, height, width, channels). Returns (batch, height, width, a + b).
     """
-    branches = [conv(x, a, 1, name=f"{name}_conv1"), conv(x, b, 3, name=f"{name}_conv3")]
-    return layers.Concatenate(name=f"{name}_join")(branches)
+    one = conv(x, a, 1, name=f"{name}_conv1")
+    three = conv(x, b, 3, name=f"{name}_conv3")
+    return layers.Concatenate(name=f"{name}_join")([one, three])
 
 
 def only_3x3(x, a, b, *, conv, name):

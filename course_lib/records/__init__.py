@@ -19,6 +19,7 @@ from course_lib.records.results import (
     provenance,
     spread,
     table,
+    welch,
 )
 from course_lib.records.schema import (
     CURVES,
@@ -51,5 +52,6 @@ __all__ = [
     "read",
     "spread",
     "table",
+    "welch",
     "write",
 ]

@@ -23,18 +23,18 @@ from tests.unit import tiny
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("device"),
     pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed"),
 ]
 
 ROWS, AT_ONCE = 20, 4
-# Of 40 images: 6 whole batches in two calls of three and one of 4 images; 4 in a call and one of
-# 4 images; 4 in a call, without the rest.
+# Of 40 images: 6 whole batches in two calls of three and one of 4 images; 4 in a call, without the
+# rest.
 EXPERIMENTS = {
-    "tiny/momentum": {"batch": 6},
-    "tiny/dropout": {"batch": 9, "optimizer": {"name": "Adam"}, "schedule": Steps(((0, 0.01),))},
+    "tiny/adam": {"batch": 6, "schedule": Steps(((0, 0.01),))},
     "tiny/early": {"batch": 9, "whole_batches": True, "mean": "pixel", "callbacks": ()},
 }
-CALLS = {"tiny/momentum": 5, "tiny/dropout": 3, "tiny/early": 2}  # then comes Ctrl-C, in epoch 2
+CALLS = {"tiny/adam": 5, "tiny/early": 2}  # then comes Ctrl-C, in epoch 2
 # What a machine that only records need not have.
 MISSING = ("tensorflow", "torch", "pooch", "anywidget", "ipywidgets", "IPython", "matplotlib")
 
@@ -92,7 +92,7 @@ def process(folder: Path) -> None:
             run(id, "again", callbacks=[Interrupt(calls)])
         except KeyboardInterrupt:
             run(id, "again")
-    run("tiny/dropout", "precision", precision="mixed_bfloat16")
+    run("tiny/adam", "precision", precision="mixed_bfloat16")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_chunks_of_steps_train_as_single_steps_do(folder, id):
     assert chunks.keys() == single.keys() and len(single) > 10
     for name, values in single.items():
         np.testing.assert_allclose(chunks[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
-    assert record(folder, id, "single")["history"]["loss"][1] < 3, "it trains, and not to NaN"
+    assert record(folder, id, "single")["history"]["loss"][1] < 4, "it trains, and not to NaN"
 
 
 @pytest.mark.parametrize("id", EXPERIMENTS)
@@ -153,7 +153,7 @@ def test_run_on_the_device_resumes_to_the_same_weights(folder, id):
 
 
 def test_record_says_that_it_was_made_without_tensorflow(folder):
-    plain, mixed = (record(folder, "tiny/dropout", name) for name in ("chunks", "precision"))
+    plain, mixed = (record(folder, "tiny/adam", name) for name in ("chunks", "precision"))
     assert plain["backend"] == mixed["backend"] == "jax"
     assert "jax" in plain["versions"] and "tensorflow" not in plain["versions"]
     assert (mixed["precision"], plain["precision"]) == ("mixed_bfloat16", "float32")

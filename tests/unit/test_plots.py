@@ -118,6 +118,19 @@ def test_what_is_not_recorded_is_said_and_a_condition_keeps_its_colour():
     assert palette.VERMILION.lower() not in drawn[0].svg.lower()
 
 
+def test_where_nothing_is_recorded_no_empty_axes_are_drawn(folders):
+    bare = plots.curves({"plain": []}, label="accuracy", alt="x")
+    forest = plots.forest([("squeezenet/l2", "squeezenet/plain")], "quick")
+    for figure in (bare, forest):
+        assert texts(figure) == ["not recorded yet"]
+        assert figure.caption.startswith("Not recorded yet: ") and "plain" in figure.alt
+
+
+def test_layers_stand_on_a_plain_axis_where_asked():
+    drawn = plots.layers({"bn": [0.2, 0.6]}, ["a", "b"], label="share", alt="x", log=False)
+    assert "0.0" in texts(drawn)
+
+
 def test_training_curve_is_dashed_and_test_curve_solid():
     assert "stroke-dasharray" in both().svg
     lines = re.findall(r'style="fill: none; stroke: (#\w+)[^"]*"', curves().svg, re.I)

@@ -467,7 +467,9 @@ def places(value, way=()):
 
 
 @given(st.data())
-@limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(
+    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 def test_a_record_changed_anywhere_is_whole_or_one_clear_error(tmp_path, make_record, data):
     record = make_record(data.draw(st.sampled_from([FEW, EARLY])))
     ways = [*places(record), ("restarts",), ("stopped_early",), ("chosen",), ("migrated",)]

@@ -31,6 +31,7 @@ from tests.unit import tiny
 from tests.unit.tiny import EPOCHS, EXPERIMENTS, STEPS
 
 pytestmark = [
+    pytest.mark.xdist_group("training"),  # many tests look at one run
     # TensorFlow 2.20 and Keras 3.15 under NumPy 2, inside `fit`: nothing of ours.
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
@@ -131,7 +132,7 @@ def command(monkeypatch, capsys, *words, status=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("id", ["tiny/adam", "tiny/dropout", "tiny/early", "tiny/plateau"])
+@pytest.mark.parametrize("id", ["tiny/adam", "tiny/early", "tiny/plateau"])
 def test_run_that_is_interrupted_twice_ends_as_one_that_is_not(uninterrupted, tmp_path, id):
     """Ctrl-C at a drawn step of the second epoch, then at one of the fifth: by then what early
     stopping and the plateau will do hangs on epochs before each of the cuts."""

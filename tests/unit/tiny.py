@@ -50,8 +50,14 @@ BASE = replace(
 AFFINE = {"rotation": 40, "shift": 0.2, "zoom": 0.2, "shear": 20, "flip": True, "fill": "nearest"}
 EXPERIMENTS = {
     "tiny/momentum": BASE,
-    "tiny/adam": replace(BASE, optimizer={"name": "Adam"}, mean="pixel"),
     "tiny/dropout": replace(BASE, arguments={"dropout": 0.5}, augmentation=AFFINE),
+    "tiny/adam": replace(
+        BASE,
+        arguments={"dropout": 0.5},
+        augmentation=AFFINE,
+        optimizer={"name": "Adam"},
+        mean="pixel",
+    ),
     # From the fourth epoch on the rate is far too high: the loss rises, and the run ends early.
     "tiny/early": replace(
         BASE,
