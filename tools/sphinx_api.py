@@ -29,14 +29,18 @@ def offered(file: Path) -> list[ast.stmt]:
     """What stands in `__all__`, wherever in the folder it is defined; else what is defined here;
     else, in a room that collects its own, the classes of its modules."""
     near = {s.name: s for f in sorted(file.parent.glob("*.py")) for s in public(read(f))}
+    names: list[str] = []
     for statement in read(file).body:
         if isinstance(statement, ast.ImportFrom):  # two of its modules may define that name
-            names = {alias.name for alias in statement.names}
+            imported = {alias.name for alias in statement.names}
             source = file.with_name(f"{statement.module.rpartition('.')[2]}.py")
-            near |= {s.name: s for s in public(read(source)) if s.name in names}
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__":
-            names = sorted(ast.literal_eval(statement.value), key=str.lower)
-            return [near[name] for name in names if name in near]
+            near |= {s.name: s for s in public(read(source)) if s.name in imported}
+        if isinstance(statement, (ast.Assign, ast.AugAssign)) and "__all__" in {
+            getattr(target, "id", "") for target in ast.walk(statement)
+        }:
+            names += ast.literal_eval(statement.value)
+    if names:
+        return [near[name] for name in sorted(names, key=str.lower) if name in near]
     return public(read(file)) or [s for s in near.values() if isinstance(s, ast.ClassDef)]
 
 

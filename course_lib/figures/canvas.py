@@ -70,10 +70,10 @@ def end_labels(axis, labels: list[tuple[float, float, str]]):
         )
 
 
-def empty(caption: str, alt: str = "") -> Figure:
+def empty(caption: str) -> Figure:
     """What stands where nothing of a plot is recorded: no axes without a value."""
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=0.5)
         axes[0, 0].axis("off")
         axes[0, 0].text(0.5, 0.5, "not recorded yet", ha="center", va="center", style="italic")
-        return as_figure(drawn, alt or f"Not recorded yet. {caption}", caption)
+        return as_figure(drawn, caption, caption)

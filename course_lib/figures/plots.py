@@ -57,10 +57,11 @@ def curves(histories: dict, curve="test_accuracy", *, label, alt, caption="", li
 
 
 def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
-    """One line per condition over the layers of a network, on a logarithmic axis or from 0 on.
+    """One line per condition over the layers of a network, on a logarithmic axis or one with 0.
 
     series: name -> a value per layer, or a list of such rows (seeds), shown as mean and band.
-    names: of the layers. lines: heights of dotted lines; the caption names them.
+    names: of the layers, "" for one that goes unnamed. lines: heights of dotted lines; the caption
+        names them. log: a logarithmic axis, and the geometric mean.
     """
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
@@ -84,7 +85,7 @@ def layers(series: dict, names, *, label, alt, caption="", lines=(), log=True):
         axis.set(ylabel=label)
         axis.set_xlim(right=at[-1])  # names stand beyond
         if not log:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
         end_labels(axis, ends)
         return as_figure(drawn, alt, caption)
 
@@ -160,7 +161,8 @@ def forest(pairs, profile=None, *, alt="", caption=""):
                 axis.plot([c.low, c.high], [row + 0.1] * 2, color=colour, lw=5, alpha=0.35,
                           solid_capstyle="butt")  # fmt: skip
             axis.plot([c.gap] * 2, [row - 0.04, row + 0.24], color=colour, lw=2.4)
-            short = [name.rpartition("/")[2] for name in c.names]
+            families = {name.rpartition("/")[0] for name in c.names}
+            short = [n.rpartition("/")[2] if len(families) == 1 else n for n in c.names]
             said = f"{short[0]} against {short[1]}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
             axis.annotate(said, (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
         axis.margins(x=0.06)
@@ -181,14 +183,16 @@ def forest(pairs, profile=None, *, alt="", caption=""):
         )
 
 
-def pictures(images, titles=None, *, columns=5, alt, caption="", note=""):
+def pictures(images, titles=None, *, columns=5, high=0.0, alt, caption="", note=""):
     """A grid of uint8 images (count, height, width, 3), a short title above each.
 
+    high: inches of a row with its titles; 0 is right for small images.
     note: a line above the grid, "drawn by code, not photographs", say.
     """
     rows = -(-len(images) // columns)
+    high = high or (1.35 if titles else 1.1)
     with matplotlib.rc_context({**STYLE, "axes.titlesize": 9}):
-        drawn, axes = canvas(height=rows * (1.35 if titles else 1.1) + 0.3, rows=rows,
+        drawn, axes = canvas(height=rows * high + 0.3, rows=rows,
                                columns=columns)  # fmt: skip
         for axis in axes.flat:
             axis.axis("off")
@@ -217,6 +221,7 @@ def gallery(rows: dict, *, alt, caption="", gap=2):
             sheet[top : top + height, left : left + width, 3] = 255
     with matplotlib.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         drawn, axes = canvas(height=3.7 * shape[0] / shape[1] + 0.1)
+        drawn.get_layout_engine().set(w_pad=0.1)  # names are wider in some browsers' type
         axis = axes[0, 0]
         axis.imshow(sheet, interpolation="nearest")
         axis.set_xticks([])

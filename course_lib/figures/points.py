@@ -6,18 +6,20 @@ import matplotlib
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from course_lib.figures import palette
-from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, end_labels
+from course_lib.figures.canvas import STYLE, TEXT, as_figure, canvas, empty, end_labels
 
 
-def points(series: dict, *, across, label, alt, caption="", log=False, lines=(), names=None):
+def points(series: dict, *, across, label, alt, caption="", log=False, lines=()):
     """One line per condition through the means of its dots, its name at the end.
 
     series: name -> (x, values) pairs in the order of x, the values a list, one for each run; a
         pair without values is left out, and a condition without any is "not recorded yet".
     across, label: of the axes. log: a logarithmic horizontal axis, for sizes. lines: heights of
-        dotted lines; the caption names them. names: (name, x) -> a word beside that mean.
+        dotted lines; the caption names them.
     """
-    styles, ends, marks, missing = palette.styles(series), [], [], []
+    if not any(len(values) for pairs in series.values() for _, values in pairs):
+        return empty(f"Not recorded yet: {', '.join(series)}.")
+    styles, ends, missing = palette.styles(series), [], []
     with matplotlib.rc_context(STYLE):
         drawn, axes = canvas(height=3.6)
         axis = axes[0, 0]
@@ -25,7 +27,7 @@ def points(series: dict, *, across, label, alt, caption="", log=False, lines=(),
             axis.set_xscale("log")
         for name, pairs in series.items():
             found = [(x, list(values)) for x, values in pairs if len(values)]
-            if len(found) < len(pairs):
+            if len(found) < max(len(pairs), 1):
                 missing.append(name)
             if not found:
                 continue
@@ -35,8 +37,6 @@ def points(series: dict, *, across, label, alt, caption="", log=False, lines=(),
             for x, values in found:
                 axis.plot([x] * len(values), values, mark, color=colour, ms=4.5, alpha=0.75,
                           clip_on=False)  # fmt: skip
-            marks += [(x, y, names[name, x]) for (x, _), y in zip(found, middles, strict=True)
-                      if names and (name, x) in names]  # fmt: skip
             ends.append((found[-1][0], middles[-1], name))
         for height in lines:
             axis.axhline(height, color=TEXT, linestyle=":", linewidth=1, zorder=0)
@@ -47,13 +47,10 @@ def points(series: dict, *, across, label, alt, caption="", log=False, lines=(),
             axis.xaxis.set_major_formatter(FuncFormatter(_short))
             axis.xaxis.set_minor_locator(NullLocator())
         axis.set(xlabel=across, ylabel=label)
-        for x, y, word in marks:
-            axis.annotate(word, (x, y), xytext=(0, -13), textcoords="offset points",
-                          ha="center", va="top", fontsize=9)  # fmt: skip
         end_labels(axis, ends)
-    if missing:
-        caption = f"{caption} Not recorded yet, or not all: {', '.join(missing)}.".strip()
-    return as_figure(drawn, alt, caption)
+        if missing:
+            caption = f"{caption} Not recorded yet, or not all: {', '.join(missing)}.".strip()
+        return as_figure(drawn, alt, caption)
 
 
 def _short(value, _=None) -> str:

@@ -1,5 +1,6 @@
 """SqueezeNet with the weights that torchvision publishes, and what it sees on a photograph."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 from course_lib import files
 from course_lib.backend import keras
 from course_lib.datasets import download
+from course_lib.models import squeezenet
 from course_lib.settings import CourseError, data_dir, nearest
 
 # torchvision's weights, trained on ImageNet; a file's name ends in the first digits of its SHA-256.
@@ -17,6 +19,18 @@ PUBLISHED = {
     "squeezenet-1.0": "https://download.pytorch.org/models/squeezenet1_0-b66bff10.pth",
     "squeezenet-1.1": "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
 }
+
+
+def published(version: str = "1.1"):
+    """(SqueezeNet for ImageNet, ""), with torchvision's weights in it; or (the untrained network,
+    why), where they are not at hand and cannot be had or read."""
+    model = squeezenet.squeezenet_imagenet(version=version)
+    if PUBLISHED[model.name].endswith(".pth") and not find_spec("torch"):  # before any download
+        return model, "the published weights need PyTorch: pip install torch"
+    try:
+        return load_torchvision(model), ""
+    except CourseError as error:
+        return model, str(error)
 
 
 def load_torchvision(model, file=None):
@@ -91,18 +105,46 @@ def classify(model, image, top: int = 5) -> list[tuple[str, float]]:
     The names are Keras' for its own networks, downloaded once to ~/.keras/models; a CourseError
     where there are none, or no image.
     """
-    image = _rgb(image)
-    size = [side * 256 // min(image.size) for side in image.size]
-    left, upper = (round((side - 224) / 2) for side in size)
-    image = image.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image.crop((left, upper, left + 224, upper + 224))) / 255
-    images = ((pixels - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)).astype("float32")[None]
+    images = _standardised(cropped(image))
     probabilities = keras.ops.convert_to_numpy(model(images, training=False))
     try:
         (best,) = keras.applications.imagenet_utils.decode_predictions(probabilities, top)
     except Exception as error:  # Keras' download raises a bare one
         raise CourseError(f"names need 1,000 classes and, once, a connection: {error}") from error
     return [(name.replace("_", " "), float(probability)) for _, name, probability in best]
+
+
+def logits(model, image) -> np.ndarray:
+    """The scores before the softmax, (classes,), that a network of `squeezenet_imagenet` gives a
+    photograph; image: as for `classify`."""
+    before = keras.Model(model.input, model.get_layer("logits").output)
+    (found,) = keras.ops.convert_to_numpy(before(_standardised(cropped(image)), training=False))
+    return found
+
+
+def cropped(image) -> np.ndarray:
+    """What the network sees of a photograph, (224, 224, 3) uint8; image: as for `classify`."""
+    image = _rgb(image)
+    size = [side * 256 // min(image.size) for side in image.size]
+    left, upper = (round((side - 224) / 2) for side in size)
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(image.crop((left, upper, left + 224, upper + 224)))
+
+
+def names(classes) -> list[str]:
+    """ImageNet's names of classes by their numbers, from 0 to 999: Keras' list, downloaded once;
+    a CourseError where it cannot be had."""
+    rows = np.eye(1000, dtype="float32")[list(classes)]
+    try:
+        found = keras.applications.imagenet_utils.decode_predictions(rows, 1)
+    except Exception as error:  # Keras' download raises a bare one
+        raise CourseError(f"names of classes need a connection, once: {error}") from error
+    return [best[0][1].replace("_", " ") for best in found]
+
+
+def _standardised(pixels) -> np.ndarray:
+    scaled = (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+    return scaled.astype("float32")[None]
 
 
 def _rgb(image) -> Image.Image:

@@ -7,6 +7,7 @@ import pytest
 
 from course_lib import experiments, records
 from course_lib.figures import by_step, palette, plots
+from course_lib.figures.points import points
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
 HISTORY = {"accuracy": [0.1, 0.4], "test_accuracy": [0.2, 0.3], "test_loss": [2.3, 1.2]}
@@ -40,7 +41,14 @@ def seeds(**options):
     return plots.seeds({"plain": runs, "he": runs[2:], "bn": []}, 11, **options)
 
 
-PLOTS = [curves, both, layers, pictures, seeds]
+def by_size(**options):
+    series = {"plain": [(3e3, [40, 42]), (2e4, [50])], "he": [(3e3, [41])]}
+    series |= options.pop("more", {})
+    options = {"across": "parameters", "label": "accuracy, %", "alt": "Two rise.", **options}
+    return points(series, log=True, lines=[10], **options)
+
+
+PLOTS = [curves, both, layers, pictures, seeds, by_size]
 ALL = pytest.mark.parametrize("plot", PLOTS, ids=lambda f: f.__name__)
 
 
@@ -118,10 +126,16 @@ def test_what_is_not_recorded_is_said_and_a_condition_keeps_its_colour():
     assert palette.VERMILION.lower() not in drawn[0].svg.lower()
 
 
+def test_of_sizes_that_are_not_all_recorded_the_rest_is_shown_and_that_is_said():
+    drawn = by_size(more={"l2": [(3e3, [41]), (1e5, [])], "bn": []})
+    assert {"plain", "l2", "3k", "10k"} <= set(texts(drawn)) and "bn" not in texts(drawn)
+    assert drawn.caption == "Not recorded yet, or not all: l2, bn."
+
+
 def test_where_nothing_is_recorded_no_empty_axes_are_drawn(folders):
     bare = plots.curves({"plain": []}, label="accuracy", alt="x")
     forest = plots.forest([("squeezenet/l2", "squeezenet/plain")], "quick")
-    for figure in (bare, forest):
+    for figure in (bare, forest, points({"plain": []}, across="size", label="accuracy", alt="x")):
         assert texts(figure) == ["not recorded yet"]
         assert figure.caption.startswith("Not recorded yet: ") and "plain" in figure.alt
 

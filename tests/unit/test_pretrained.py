@@ -282,6 +282,22 @@ def test_without_the_server_a_line_says_what_to_put_where(published):
     assert not list(folder.glob("squeeze*"))
 
 
+def test_a_page_goes_on_without_the_weights(monkeypatch):
+    """Without PyTorch nothing is downloaded; the network comes untrained, with the reason."""
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained, "load_torchvision", None)  # would fail
+    model, missing = pretrained.published("1.1")
+    assert model.name == "squeezenet-1.1" and "pip install torch" in missing
+    scores = pretrained.logits(model, np.zeros((300, 400, 3), "uint8"))
+    assert scores.shape == (1000,)
+    assert pretrained.cropped(np.zeros((300, 400, 3), "uint8")).shape == (224, 224, 3)
+
+
+def test_names_stand_in_the_order_asked_for(monkeypatch):
+    monkeypatch.setitem(DECODE, "CLASS_INDEX", INDEX)
+    assert pretrained.names([300, 7]) == ["kind of 300", "kind of 7"]
+
+
 # Photographs.
 
 INDEX = {str(k): [f"n{k:08}", f"kind_of_{k}"] for k in range(1000)}
@@ -367,10 +383,12 @@ def truncated():
     return Image.open(io.BytesIO(file.getvalue()[:999]))
 
 
-@pytest.mark.parametrize(
-    "image", [closed(), truncated(), Image.new("RGB", (0, 9)), np.zeros((0, 9, 3), "uint8"),
-              *(Image.new(mode, (9, 9)) for mode in ("I", "F", "LAB"))], ids=str
-)  # fmt: skip
+UNREADABLE = {"closed": closed(), "truncated": truncated(), "narrow": Image.new("RGB", (0, 9))}
+UNREADABLE |= {mode: Image.new(mode, (9, 9)) for mode in ("I", "F", "LAB")}
+
+
+@pytest.mark.parametrize("image", [*UNREADABLE.values(), np.zeros((0, 9, 3), "uint8")],
+                         ids=[*UNREADABLE, "empty"])  # fmt: skip
 def test_an_image_without_readable_pixels_is_one_line(spy, image):
     with pytest.raises(CourseError) as error:
         pretrained.classify(spy, image)

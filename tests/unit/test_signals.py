@@ -79,6 +79,18 @@ def test_gradients_against_finite_differences():
         assert ratio == pytest.approx(np.linalg.norm(gradient) / np.linalg.norm(kernel), rel=0.02)
 
 
+def test_halves_of_the_images_agree_where_they_are_the_same():
+    """Every image twice in a row gives equal halves; every second one negated, opposite ones."""
+    model = network(layers.Conv2D(2, 1, use_bias=False, name="conv"), layers.Flatten(),
+                    layers.Softmax(), shape=(1, 1, 2))  # fmt: skip
+    images = np.random.default_rng(0).normal(size=(4, 1, 1, 2)).astype("float32")
+    twice, labels = np.repeat(images, 2, axis=0), np.repeat([0, 1, 1, 0], 2)
+    assert signals.agreement(model, twice, labels)["conv"] == pytest.approx(1)
+    model.get_layer("conv").kernel.assign(np.zeros((1, 1, 2, 2)))
+    twice[1::2] *= -1
+    assert signals.agreement(model, twice, labels)["conv"] == pytest.approx(-1)
+
+
 def test_measuring_leaves_the_network_as_it_was():
     model = network(
         layers.Conv2D(3, 1, name="conv"),
