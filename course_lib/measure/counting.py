@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
+
 from course_lib.experiments import Parameters
 
 
@@ -46,18 +48,18 @@ def macs(model) -> int:
 def padding(layer) -> float:
     """Share of a convolution's taps that fall on padding, over all places of its map; 0 for a layer
     that is no convolution."""
-    if type(layer).__name__ not in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D"):
+    if not hasattr(layer, "kernel_size"):
         return 0.0
     inside = 1.0
-    sides = zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True)
-    for (before, after), kernel, stride in zip(
-        sides, layer.kernel_size, layer.strides, strict=True
-    ):
-        # Of an odd number of added rows the larger part stands behind, in "same" padding.
-        start = max((after - 1) * stride + kernel - before, 0) // 2
-        at = [place * stride - start + tap for place in range(after) for tap in range(kernel)]
-        inside *= sum(0 <= k < before for k in at) / len(at)
-    return 1 - inside
+    for axis, kernel in enumerate(layer.kernel_size):
+        before, after = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
+        stride = layer.strides[axis]
+        # Of an odd number of added rows the larger part stands behind.
+        added = max((after - 1) * stride + kernel - before, 0)
+        start = np.arange(after) * stride - added // 2
+        at = start[:, None] + np.arange(kernel)
+        inside *= ((at >= 0) & (at < before)).mean()
+    return 1 - float(inside)
 
 
 def rows(model) -> list[Row]:
