@@ -67,7 +67,7 @@ export default widget("explorer", (model, root) => {
       cases[i].fault === fault).length;
     const told = Object.keys(said).length ? `; ${right} of ${Object.keys(said).length} right` : "";
     find(".which").textContent = `Curve ${at + 1} of ${cases.length}${told}.`;
-    find(".status").textContent = !said[at] ? "What do you see?" : `${said[at] === c.fault ? "Yes" : "No"}: ${
+    find(".status").textContent = !said[at] ? "What do you see?" : `${said[at] === c.fault ? "Yes" : `No, not “${said[at]}”`}: ${
       c.fault}. ${c.because} (${c.source})`;
     find(".back").disabled = at === 0;
     find(".next").disabled = at === cases.length - 1;
