@@ -1,5 +1,6 @@
 """Pictures of the book: curves, comparisons, networks and blocks, in one palette."""
 
+from course_lib.figures.augmented import augmented
 from course_lib.figures.blocks import block, fire
 from course_lib.figures.by_step import heat, steps
 from course_lib.figures.diagrams import difference, network
@@ -10,6 +11,7 @@ from course_lib.figures.points import points
 
 __all__ = [
     "Figure",
+    "augmented",
     "block",
     "curves",
     "difference",

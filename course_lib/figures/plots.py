@@ -222,6 +222,7 @@ def gallery(rows: dict, *, alt, caption="", gap=2):
             sheet[top : top + height, left : left + width, 3] = 255
     with matplotlib.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         drawn, axes = canvas(height=3.7 * shape[0] / shape[1] + 0.1)
+        drawn.get_layout_engine().set(w_pad=0.1)  # names are wider in some browsers' type
         axis = axes[0, 0]
         axis.imshow(sheet, interpolation="nearest")
         axis.set_xticks([])

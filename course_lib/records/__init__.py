@@ -8,6 +8,7 @@ no run can have left, `results` makes tables and verdicts of them.
 from course_lib.records.check import check
 from course_lib.records.results import (
     Comparison,
+    between,
     compare,
     comparison,
     expected_seconds,
@@ -36,6 +37,7 @@ __all__ = [
     "SCHEMA",
     "UNKNOWN",
     "VALIDATION",
+    "between",
     "check",
     "Comparison",
     "compare",

@@ -180,7 +180,12 @@ def in_bfloat16(id: str, profile: str) -> Comparison:
 
 
 def _comparison(names: tuple[str, str], profile: str, sides) -> Comparison:
-    first, second = (tuple(percent(runs)) for runs in sides)
+    return between(*names, *map(percent, sides), profile)
+
+
+def between(a: str, b: str, first, second, profile: str = "live") -> Comparison:
+    """`a` against `b` by accuracies in percent, one a seed: runs of your own, the same rule."""
+    names, first, second = (a, b), tuple(first), tuple(second)
     spreads = min(len(first), len(second)) >= ENOUGH and (stdev(first) or stdev(second))
     low, high = welch(first, second) if spreads else (None, None)
     return Comparison(names, profile, first, second, low, high)
