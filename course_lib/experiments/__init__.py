@@ -18,7 +18,8 @@ from course_lib import settings
 from course_lib.schedules import Polynomial, Steps, shortened
 
 # In the order in which the course meets them.
-FAMILIES = ("small", "squeezenet", "fire", "googlenet", "resnet", "densenet", "deepergooglenet")
+FAMILIES = ("small", "squeezenet", "squeezenet_miniatures", "fire", "googlenet", "resnet")
+FAMILIES += ("densenet", "deepergooglenet")
 
 
 class Parameters(NamedTuple):
@@ -39,10 +40,8 @@ class Reported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Experiment:
-    """A network and a protocol. `build()` makes the network, `run()` trains it.
-
-    Its fields are what its entry in the TOML files says; `print(exp.configuration())` shows them.
-    """
+    """A network and a protocol, as its entry in the TOML files says: `build()` makes the network,
+    `run()` trains it, `configuration()` shows what decides the result."""
 
     id: str
     question: str

@@ -1,12 +1,8 @@
 """Augmentation on a picture: every parameter by hand, computed in the browser."""
 
-import base64
-
-import numpy as np
 import traitlets
 
 from course_lib.explorers.kit import Explorer, script
-from course_lib.settings import CourseError
 
 MOST_IMAGES = 16  # the page carries them
 
@@ -42,13 +38,5 @@ class AugmentExplorer(Explorer):
     between = traitlets.Enum(("1", "0"), "1").tag(sync=True)
 
     def __init__(self, images, mean, **settings):
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
-            raise CourseError(
-                "AugmentExplorer needs images of shape (count, 32, 32, 3) and type uint8, not "
-                f"{images.shape} and {images.dtype}; pass pixels as the data set holds them"
-            )
-        if not 1 <= len(images) <= MOST_IMAGES:
-            raise CourseError(f"AugmentExplorer needs 1 to {MOST_IMAGES} images, not {len(images)}")
-        pixels = base64.b64encode(images.tobytes()).decode("ascii")
+        pixels = self.pixels(images, 1, MOST_IMAGES)
         super().__init__(images=pixels, mean=[float(m) for m in mean], **settings)

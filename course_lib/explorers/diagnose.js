@@ -67,8 +67,9 @@ export default widget("explorer", (model, root) => {
       cases[i].fault === fault).length;
     const told = Object.keys(said).length ? `; ${right} of ${Object.keys(said).length} right` : "";
     find(".which").textContent = `Curve ${at + 1} of ${cases.length}${told}.`;
-    find(".status").textContent = !said[at] ? "What do you see?" : `${said[at] === c.fault ? "Yes" : `No, not “${said[at]}”`}: ${
-      c.fault}. ${c.because} (${c.source})`;
+    const answer = said[at] === c.fault ? "Yes" : `No, not “${said[at]}”`;
+    find(".status").textContent = !said[at] ? "What do you see?"
+      : `${answer}: ${c.fault}. ${c.because} (${c.source})`;
     find(".back").disabled = at === 0;
     find(".next").disabled = at === cases.length - 1;
     for (const input of root.querySelectorAll("input")) {

@@ -29,6 +29,24 @@ const widget = (name, start) => ({
   },
 });
 
+// Goes over every k x k window with padding "same", calling visit(place of the output, place of
+// the input, place in the window). What does not divide evenly is padded at the bottom and on the
+// right. Padding is not visited: a sum does not need its zeros, a maximum must not see them.
+function windows({ count, size }, k, stride, visit) {
+  const out = Math.ceil(size / stride);
+  const before = Math.max((out - 1) * stride + k - size, 0) >> 1;
+  for (let place = 0; place < count * out * out; place++) {
+    const picture = Math.floor(place / (out * out));
+    const top = (Math.floor(place / out) % out) * stride - before;
+    const left = (place % out) * stride - before;
+    for (let r = Math.max(top, 0); r < Math.min(top + k, size); r++) {
+      for (let c = Math.max(left, 0); c < Math.min(left + k, size); c++) {
+        visit(place, (picture * size + r) * size + c, (r - top) * k + c - left);
+      }
+    }
+  }
+}
+
 const MARKS = ["M-4 0a4 4 0 1 1 8 0a4 4 0 1 1-8 0z", "M-6 0 0-6 6 0 0 6z", "M-4-4h8v8h-8z"];
 
 // Whole numbers from 0 to `most`, some six of them, at steps of 1, 2 or 5 times a power of ten.

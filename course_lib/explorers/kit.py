@@ -1,10 +1,12 @@
 """What the explorers share in Python: one self-contained script, checked settings, a text."""
 
+import base64
 import html
 import inspect
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import traitlets
 
 from course_lib.figures import palette
@@ -39,6 +41,20 @@ class Explorer(anywidget.AnyWidget):
             super().__init__(**settings)
         except traitlets.TraitError as error:
             raise CourseError(f"{name}: {error}") from error
+
+    @classmethod
+    def pixels(cls, images, least: int, most: int) -> str:
+        """The pixels of `images`, row by row, in base64; a CourseError unless they are `least` to
+        `most` of shape (32, 32, 3) and type uint8."""
+        images, name = np.asarray(images), cls.__name__
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+            raise CourseError(
+                f"{name} needs images of shape (count, 32, 32, 3) and type uint8, not "
+                f"{images.shape} and {images.dtype}; pass pixels as the data set holds them"
+            )
+        if not least <= len(images) <= most:
+            raise CourseError(f"{name} needs {least} to {most} images, not {len(images)}")
+        return base64.b64encode(images.tobytes()).decode("ascii")
 
     def _state(self) -> list[str]:
         """The names of the traits that the subclass declares."""

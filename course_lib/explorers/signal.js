@@ -26,24 +26,6 @@ function draw(uniform, initializer, k, inputs, filters, gain) {
 const tensor = (count, size, channels, values = new Float32Array(count * size ** 2 * channels)) =>
   ({ count, size, channels, values });
 
-// Goes over every k x k window with padding "same", calling visit(place of the output, place of
-// the input, place in the window). What does not divide evenly is padded at the bottom and on the
-// right. Padding is not visited: a sum does not need its zeros, a maximum must not see them.
-function windows({ count, size }, k, stride, visit) {
-  const out = Math.ceil(size / stride);
-  const before = Math.max((out - 1) * stride + k - size, 0) >> 1;
-  for (let place = 0; place < count * out * out; place++) {
-    const picture = Math.floor(place / (out * out));
-    const top = (Math.floor(place / out) % out) * stride - before;
-    const left = (place % out) * stride - before;
-    for (let r = Math.max(top, 0); r < Math.min(top + k, size); r++) {
-      for (let c = Math.max(left, 0); c < Math.min(left + k, size); c++) {
-        visit(place, (picture * size + r) * size + c, (r - top) * k + c - left);
-      }
-    }
-  }
-}
-
 // Adds the convolution of x to `filters` channels of y, from channel `first` on.
 function convolve(x, weights, k, stride, y, first, filters) {
   windows(x, k, stride, (place, from, tap) => {

@@ -1,7 +1,5 @@
 """The signal through SqueezeNet at initialisation, computed in the browser on real pictures."""
 
-import base64
-
 import numpy as np
 import traitlets
 
@@ -36,24 +34,11 @@ class SignalExplorer(Explorer):
 
     def __init__(self, images, mean, deviation, **settings):
         super().__init__(
-            images=_pixels(images),
+            images=self.pixels(images, 2, MOST_IMAGES),
             mean=_channels(mean, "mean"),
             deviation=_channels(deviation, "deviation", positive=True),
             **settings,
         )
-
-
-def _pixels(images) -> str:
-    """The pixels of `images` in base64; a CourseError unless (2 to 64, 32, 32, 3) uint8."""
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
-        raise CourseError(
-            "SignalExplorer needs images of shape (count, 32, 32, 3) and type uint8, not "
-            f"{images.shape} and {images.dtype}; pass pixels as the data set holds them"
-        )
-    if not 2 <= len(images) <= MOST_IMAGES:
-        raise CourseError(f"SignalExplorer needs 2 to {MOST_IMAGES} images, not {len(images)}")
-    return base64.b64encode(images.tobytes()).decode("ascii")
 
 
 def _channels(values, what: str, positive: bool = False) -> list[float]:

@@ -17,21 +17,6 @@ function heNormal(uniform, k, inputs, filters) {
   return Float64Array.from({ length: k * k * inputs * filters }, () => deviation * normal());
 }
 
-// Goes over every k x k window with padding "same", which Keras puts below and on the right first.
-function windows({ count, size }, k, stride, visit) {
-  const out = Math.ceil(size / stride), before = Math.max((out - 1) * stride + k - size, 0) >> 1;
-  for (let place = 0; place < count * out * out; place++) {
-    const picture = Math.floor(place / (out * out));
-    const top = (Math.floor(place / out) % out) * stride - before;
-    const left = (place % out) * stride - before;
-    for (let r = Math.max(top, 0); r < Math.min(top + k, size); r++) {
-      for (let c = Math.max(left, 0); c < Math.min(left + k, size); c++) {
-        visit(place, (picture * size + r) * size + c, (r - top) * k + c - left);
-      }
-    }
-  }
-}
-
 function convolve(tape, x, kernel, k, stride, filters) {
   const y = tensor(x.count, Math.ceil(x.size / stride), filters), { values: w, gradient } = kernel;
   windows(x, k, stride, (to, from, tap) => {

@@ -1,7 +1,5 @@
 """Signal and gradient through plain and residual stacks, computed in the browser on pictures."""
 
-import base64
-
 import numpy as np
 import traitlets
 
@@ -28,16 +26,10 @@ class StackExplorer(Explorer):
     seed = traitlets.Int(0, min=0, max=2**31 - 1).tag(sync=True)
 
     def __init__(self, images, labels, **settings):
-        images, labels = np.asarray(images), [int(label) for label in np.ravel(labels)]
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (32, 32, 3):
+        pixels = self.pixels(images, 2, 16)
+        labels = [int(label) for label in np.ravel(labels)]
+        if len(labels) != len(images):
             raise CourseError(
-                "StackExplorer needs images of shape (count, 32, 32, 3) and type uint8, not "
-                f"{images.shape} and {images.dtype}"
+                f"StackExplorer needs a label for each of {len(images)} images, not {len(labels)}"
             )
-        if not 2 <= len(images) == len(labels) <= 16:
-            raise CourseError(
-                "StackExplorer needs 2 to 16 images and a label for each, not "
-                f"{len(images)} and {len(labels)}"
-            )
-        pixels = base64.b64encode(images.tobytes()).decode("ascii")
         super().__init__(images=pixels, labels=labels, **settings)
