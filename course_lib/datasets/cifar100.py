@@ -39,6 +39,8 @@ def load(labels: str = "fine") -> Dataset:
             f"no CIFAR-100 in {place}; run `python -m course_lib prepare cifar100`"
         ) from None
     except (KeyError, ValueError, TypeError, OSError, tarfile.TarError) as error:
+        if isinstance(error, OSError) and error.errno:  # the system's fault, not the file's
+            raise settings.CourseError(f"cannot read {place}: {error.strerror}") from error
         raise settings.CourseError(f"{place} is not CIFAR-100 ({error}); delete it") from error
     return Dataset("cifar100", tuple(names), *parts["train"], *parts["test"])
 

@@ -105,13 +105,12 @@ def classify(model, image, top: int = 5) -> list[tuple[str, float]]:
     The names are Keras' for its own networks, downloaded once to ~/.keras/models; a CourseError
     where there are none, or no image.
     """
-    images = _standardised(cropped(image))
-    probabilities = keras.ops.convert_to_numpy(model(images, training=False))
-    try:
-        (best,) = keras.applications.imagenet_utils.decode_predictions(probabilities, top)
-    except Exception as error:  # Keras' download raises a bare one
-        raise CourseError(f"names need 1,000 classes and, once, a connection: {error}") from error
-    return [(name.replace("_", " "), float(probability)) for _, name, probability in best]
+    answer = model(_standardised(cropped(image)), training=False)
+    (probabilities,) = keras.ops.convert_to_numpy(answer)
+    if len(probabilities) != 1000:
+        raise CourseError(f"there are names for 1,000 classes, not for {len(probabilities)}")
+    best = np.argsort(-probabilities)[:top]
+    return [(n, float(probabilities[k])) for n, k in zip(names(best), best, strict=True)]
 
 
 def logits(model, image) -> np.ndarray:

@@ -61,3 +61,8 @@ def test_what_is_missing_or_wrong_is_one_line(files, tmp_path):
     with pytest.raises(CourseError, match="test holds other than 100 images") as error:
         datasets.load("cifar100")
     assert "\n" not in str(error.value)
+    (tmp_path / cifar100.FOLDER / "meta").unlink()
+    (tmp_path / cifar100.FOLDER / "meta").mkdir()  # what the system does not let be read
+    with pytest.raises(CourseError, match="cannot read") as error:
+        datasets.load("cifar100")
+    assert "delete" not in str(error.value)
