@@ -687,3 +687,5 @@ def test_the_viewer_says_what_a_layout_sees_and_costs(page):
     )
     page.get_by_role("group", name="Max-pool after fire8").get_by_label("none").check()
     assert "With three halvings" in answer(page) and "31 %" in answer(page)
+    page.get_by_role("group", name="Max-pool after fire8").get_by_label("stride 1").check()
+    assert "31 %" in answer(page) and "3×3 neighbours: detail goes" in answer(page)
