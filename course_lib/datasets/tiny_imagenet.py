@@ -6,9 +6,10 @@ official archive, as in the article (source S5). A folder with fewer images per 
 smaller training set.
 
 `prepare` writes `train.hdf5`, `val.hdf5`, `test.hdf5`, the training mean of R, G and B,
-`means.json`, and how long each part took here, `seconds.json`. A label is the place of the class in the sorted ids (wnids). The attribute
-`source_sha256` is that of the text `sha256sum` prints for `wnids.txt`, `words.txt`,
-`val/val_annotations.txt` and all images, sorted by name: a folder and its archive agree.
+`means.json`, and how long each part took here, `seconds.json`. A label is the place of the class in
+the sorted ids (wnids). The attribute `source_sha256` is that of the text `sha256sum` prints for
+`wnids.txt`, `words.txt`, `val/val_annotations.txt` and all images, sorted by name: a folder and its
+archive agree.
 """
 
 import errno
