@@ -50,7 +50,7 @@ function factor(settings, order, chunk) {
   return (reads(rows(order, chunk, settings.batch), { ...settings, chunk, cache }) * chunk) / IMAGES;
 }
 
-const times = (v) => `${v < 10 ? Number(v.toFixed(2)) : Math.round(v)} times`;
+const times = (v) => (v === 1 ? "once" : `${v < 10 ? Number(v.toFixed(2)) : Math.round(v)} times`);
 const power = { to: Math.log2, from: (place) => 2 ** place, min: 0, step: 1 };
 const kilo = (bytes) => `${Math.round(bytes / 1000).toLocaleString("en-US")} kB`;
 
@@ -81,7 +81,7 @@ export default explorer({
       room >= IMAGES / chunk ? "all" : room || "none"}. One epoch of 4,096 images, ${
       order === "shuffled" ? "shuffled" : order === "blocks" ? "in shuffled blocks" : order
     }, in batches of ${batch}, reads ${Math.round((value * IMAGES * BYTES) / 1e6).toLocaleString(
-      "en-US")} MB for 50 MB of pixels: ${times(value)} as many.`;
+      "en-US")} MB for 50 MB of pixels: each byte ${times(value)}.`;
   },
   draw({ settings, found }, before) {
     const line = ({ found: of }, old) => ORDERS.map((order, series) => ({ series, before: old,
@@ -91,6 +91,6 @@ export default explorer({
       ticks: SIZES.map((v, k) => [k, v]), range: [1, 100], up: "bytes read for each byte used",
       across: "images in a chunk" };
   },
-  table: ({ found }) => [["images in a chunk", "its bytes", ...ORDERS], ...SIZES.map((chunk, k) =>
+  table: ({ found }) => [["images in a chunk", "bytes of it", ...ORDERS], ...SIZES.map((chunk, k) =>
     [chunk, kilo(chunk * BYTES), ...ORDERS.map((order) => times(found[order][k]))])],
 });

@@ -602,12 +602,12 @@ def test_the_chunks_say_what_an_epoch_reads(page):
     show(page, {name: getattr(explorer, name) for name in names}, "/chunks.js")
     assert answer(page) == (
         "64 chunks of 786 kB; the cache holds 10. One epoch of 4,096 images, in order, in batches "
-        "of 64, reads 50 MB for 50 MB of pixels: 1 times as many."
+        "of 64, reads 50 MB for 50 MB of pixels: each byte once."
     )
     page.get_by_label("images shuffled").check()
-    assert "reads 2,0" in answer(page) and answer(page).endswith(": 41 times as many.")
+    assert "reads 2,0" in answer(page) and answer(page).endswith(": each byte 41 times.")
     page.get_by_label("64 MiB").check()
-    assert "the cache holds all" in answer(page) and answer(page).endswith(": 1 times as many.")
+    assert "the cache holds all" in answer(page) and answer(page).endswith(": each byte once.")
 
 
 def test_an_explorer_says_what_it_is_without_a_script(images):
