@@ -22,7 +22,7 @@ LOWEST_PYTHON = $(call python,3.11)
 
 BIN := .venv/bin
 READY := .venv/.ready
-PYTEST := $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest --durations=8 --durations-min=5
 CHAPTERS := $(BIN)/python tools/notebooks.py
 
 # owner/name on GitHub, as pyproject.toml states it, and the files that `make format` carries it to.
@@ -95,7 +95,7 @@ chapters: $(READY)
 		--nbval-sanitize-with tools/nbval.cfg $(NBVAL)
 
 site: $(READY)
-	@$(ISOLATED) $(PYTEST) -n 2 -rs tests/site
+	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup -rs tests/site
 
 # PyTorch is large and has builds of its own for the CPU, so it is not among the locked packages.
 test-backends: $(READY) .venv/.torch ## every network on JAX and PyTorch too; PyTorch's weights

@@ -31,7 +31,8 @@ export function stages({ stride, pool1, pool4, pool8 }) {
     pool(name);
   });
   found.push({ name: "conv10", side, macs: side ** 2 * channels * 10 });
-  return { stages: found, macs: found.reduce((sum, s) => sum + s.macs, 100) };
+  const blurs = Object.keys(pools).filter((name) => pools[name] === 1);
+  return { stages: found, macs: found.reduce((sum, s) => sum + s.macs, 100), blurs };
 }
 
 const PAPER = stages({ stride: 2, pool1: 2, pool4: 2, pool8: 2 }).macs;
@@ -51,13 +52,15 @@ export default explorer({
     pool("pool1", "conv1"), pool("pool4", "fire4"), pool("pool8", "fire8"),
   ],
   *compute(settings) { return stages(settings); },
-  say({ stages: found, macs }) {
+  say({ stages: found, macs, blurs }) {
     const [fire2, fire9] = [found[1], found.at(-2)], times = macs / PAPER;
     const halved = Math.log2(32 / fire9.side);
     const cost = Math.abs(times - 1) < 0.005 ? "as many as" : `${times.toFixed(1)} times those of`;
     return `With ${COUNTS[halved]} the first fire module sees maps of ${side(fire2.side)} and the ` +
       `last of ${side(fire9.side)}, where ${percent(fire9.padding)} of what its 3×3 filters read ` +
-      `is padding. ${millions(macs)} multiplications a picture, ${cost} the paper's layout.`;
+      `is padding. ${millions(macs)} multiplications a picture, ${cost} the paper's layout.` + (blurs.length ?
+      ` The max-pool of stride 1 after ${blurs.join(" and ")} costs no place, but each place then ` +
+      "holds the largest of its 3×3 neighbours: detail goes." : "");
   },
   draw(shown, before) {
     const lines = [before, shown].filter(Boolean).flatMap((result) => {

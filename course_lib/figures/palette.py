@@ -137,6 +137,15 @@ CONDITIONS = {
     "shallow-adam-70": GREEN,
     "deep-adam": BLUE,
     "deep-adam-l2-5e-4": SKY,
+    "thin-shallow": PURPLE,
+    "thin-shallow-28": GREEN,
+    "thin-deep": BLUE,
+    "thin-deep-l2-5e-4": SKY,
+    "thin-relu-bn": ORANGE,
+    "thin-elu": VERMILION,
+    "thin-never": VERMILION,
+    "thin-early": ORANGE,
+    "thin-once": GREEN,
 }
 
 

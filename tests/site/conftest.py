@@ -38,6 +38,18 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("chapter", names)
 
 
+def pytest_collection_modifyitems(items):
+    """The tests of one page run one after the other, on one worker: they share its visits."""
+
+    def page(item) -> str:
+        of = item.callspec.params if hasattr(item, "callspec") else {}
+        return of.get("name", f"book/{of['chapter']}.html" if "chapter" in of else "")
+
+    items.sort(key=page)
+    for item in filter(page, items):
+        item.add_marker(pytest.mark.xdist_group(page(item)))
+
+
 @pytest.fixture(scope="session")
 def book() -> Path:
     if not (BOOK / "index.html").exists():
@@ -97,9 +109,14 @@ def visit(browser):
 
         def once(url: str, scheme: str = "light", width: int = 1280, fresh: bool = False) -> Visit:
             key = url, scheme, width
-            if fresh or key not in visits:
+            if fresh:
+                return open_page(*key)
+            if all(url != known for known, *_ in visits):  # nobody asks for the last page again
+                contexts.close()
+                visits.clear()
+            if key not in visits:
                 visits[key] = open_page(*key)
-            return visits.pop(key) if fresh else visits[key]
+            return visits[key]
 
         def open_page(url: str, scheme: str, width: int) -> Visit:
             context = browser.new_context(

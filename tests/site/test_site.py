@@ -37,7 +37,7 @@ def test_page_stands_alone(visit, server, name):
 
 
 def test_chapter_stands_alone_as_a_file(visit, book, chapter):
-    visited = visit((book / "book" / f"{chapter}.html").as_uri())
+    visited = visit((book / "book" / f"{chapter}.html").as_uri(), fresh=True)
     assert_rendered(visited.page)
     visited.assert_clean()
 
@@ -208,9 +208,11 @@ def test_axe_finds_nothing(visit, server, name, scheme):
     package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
     page = visit(f"{server}/{name}", scheme).page
     page.evaluate((Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    # Only colours depend on the scheme, and only what is found is wanted: half the time.
+    rules = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}
     found = [
         f"{v['id']}: {v['nodes'][0]['target']}"
-        for v in page.evaluate("axe.run()")["violations"]
+        for v in page.evaluate("axe.run", rules | {"resultTypes": ["violations"]})["violations"]
         if v["impact"] != "minor" and v["id"] not in THEME_RULES
     ]
     assert not found, found

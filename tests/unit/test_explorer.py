@@ -17,7 +17,9 @@ from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
 from course_lib.explorers.chunks import ChunkExplorer
+from course_lib.explorers.confusion import ConfusionExplorer
 from course_lib.explorers.diagnose import DiagnoseExplorer
+from course_lib.explorers.drive import DriveExplorer
 from course_lib.explorers.fire import FireExplorer
 from course_lib.explorers.predict import Prediction
 from course_lib.explorers.resolution import ResolutionExplorer
@@ -32,6 +34,8 @@ SETTINGS = ("initializer", "depth", "gain", "bn", "seed")
 # What a page gets, as a file that it can import.
 SCRIPTS = {"/signal.js": SignalExplorer._esm, "/schedules.js": ScheduleExplorer._esm}
 SCRIPTS["/diagnose.js"] = DiagnoseExplorer._esm
+SCRIPTS["/confusion.js"] = ConfusionExplorer._esm
+SCRIPTS["/drive.js"] = DriveExplorer._esm
 SCRIPTS["/fire.js"] = FireExplorer._esm
 SCRIPTS["/resolution.js"] = ResolutionExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
@@ -763,3 +767,104 @@ def test_the_viewer_says_what_a_layout_sees_and_costs(page):
     )
     page.get_by_role("group", name="Max-pool after fire8").get_by_label("none").check()
     assert "With three halvings" in answer(page) and "31 %" in answer(page)
+
+
+def confusions():
+    """A matrix of counts with a class that is never tested, and one that is no answer."""
+    matrix = np.random.default_rng(0).integers(0, 4, (5, 5))
+    matrix[3], matrix[:, 1] = 0, 0
+    return matrix, ["ant", "bee", "cat", "dog", "eel <i>"]
+
+
+@pytest.mark.parametrize("way", ["truth", "answer"])
+def test_the_page_reads_a_confusion_matrix_as_the_report_does(page, way):
+    matrix, names = confusions()
+    page.goto("http://explorer.test/")
+    for chosen, name in enumerate(names):
+        found = page.evaluate(
+            """async (all) => (await import("/confusion.js")).answers(all)""",
+            {"matrix": matrix.tolist(), "classes": names, "chosen": chosen, "way": way},
+        )
+        row = matrix[chosen] if way == "truth" else matrix[:, chosen]
+        assert (found["total"], found["right"]) == (row.sum(), matrix[chosen, chosen])
+        others = {other["name"]: other["count"] for other in found["others"]}
+        assert others == {n: c for n, c in zip(names, row, strict=True) if c and n != name}
+        assert list(others.values()) == sorted(others.values(), reverse=True)
+
+
+def test_a_class_is_chosen_and_its_confusions_are_told(page):
+    matrix, names = confusions()
+    explorer = ConfusionExplorer(matrix, names, source="run 1")
+    own = ("matrix", "classes", "source", "chosen", "way")
+    show(page, {name: getattr(explorer, name) for name in own}, "/confusion.js")
+    said = lambda: page.text_content(".course-explorer .status")  # noqa: E731
+    assert said().startswith(f"Of {matrix[0].sum()} pictures of “ant” {matrix[0, 0]} are called so")
+    page.get_by_label("Class").select_option("eel <i>")
+    assert said().startswith(f"Of {matrix[4].sum()} pictures of “eel <i>” {matrix[4, 4]} are")
+    page.get_by_label("Class").select_option("bee")
+    page.get_by_label("what is taken for it").press("Space")
+    assert page.evaluate("model.get('way')") == "answer"
+    assert said() == "“bee” is the answer to 0 pictures, 0 of them rightly. It is never wrong."
+    assert page.get_by_role("img").get_attribute("aria-label") == said()
+    page.get_by_label("Class").select_option("dog")
+    page.get_by_label("what it is taken for").press("Space")
+    assert said() == "Of 0 pictures of “dog” 0 are called so. None is taken for anything else."
+    assert (
+        f"{np.trace(matrix)} of {matrix.sum()} pictures are right: run 1" in explorer.fallback()[0]
+    )
+    with pytest.raises(CourseError, match="each of 2 classes"):
+        ConfusionExplorer(matrix, ["ant", "bee"])
+
+
+def driven(*drops, epochs=6, seeds=1, start=3.0):
+    """A schedule and its recorded runs: the loss falls half as fast after each drop."""
+    loss, losses = start, []
+    for epoch in range(epochs):
+        loss -= 0.2 / 2 ** sum(epoch >= drop for drop in drops)
+        losses.append(loss)
+    curves = {"cross_entropy": losses, "validation_cross_entropy": [v + 0.1 for v in losses]}
+    curves |= {"accuracy": [0.25] * epochs, "validation_accuracy": [0.2] * epochs}
+    record = {"experiment": f"net/{drops}", "profile": "quick", "history": curves}
+    record["final"] = {"test_accuracy": losses[-1] / 10}
+    return drops, [{**record, "seed": seed} for seed in range(seeds)]
+
+
+def test_the_reader_drives_along_recorded_runs_by_keyboard(page):
+    explorer = DriveExplorer([driven(2), driven(4), driven(2, 4, seeds=2), driven()])
+    own = ("runs", "rate", "drops", "at")
+    show(page, {name: getattr(explorer, name) for name in own}, "/drive.js")
+    said = lambda: page.text_content(".course-explorer .status")  # noqa: E731
+    press = lambda name: page.get_by_role("button", name=name).press("Enter")  # noqa: E731
+    assert said().startswith("After epoch 2 of 6, at a rate of 0.001. Since epoch 1 the training")
+    assert "from 2.80 to 2.60, the validation loss from 2.90 to 2.70" in said()
+    press("Lower it")
+    assert said().startswith("After epoch 4 of 6, at a rate of 0.0001.")
+    assert "from 2.80 to 2.40" in said(), "the curve of a run that fell after epoch 2"
+    press("Lower it")
+    assert said().endswith(
+        "The end: 23.0, 23.0 % of the test pictures (net/(2, 4), quick, seed 0, then 1 more)."
+    )
+    assert page.get_by_role("button", name="Go on at").is_disabled()
+    press("Start again")
+    press("Go on at")
+    press("Go on at")
+    rows = page.locator("tbody th").all_text_contents()
+    assert rows == ["2, 4", "never"] and "1.80" in said()
+    assert (
+        "net/(2, 4), quick, seed 0: rate lowered after epoch 2, 4; test" in explorer.fallback()[0]
+    )
+
+
+def test_what_was_not_recorded_cannot_be_driven(page):
+    show(page, {"runs": DriveExplorer([driven(2), driven()]).runs, "rate": 1e-3, "drops": [],
+                "at": 0}, "/drive.js")  # fmt: skip
+    page.get_by_role("button", name="Lower it").press("Enter")
+    assert "The end" in page.text_content(".status"), "nothing forks after the first drop"
+    with pytest.raises(CourseError, match="differ before their schedules do"):
+        DriveExplorer([driven(2), driven(start=5.0)])
+    (drops, (record,)) = driven(2)
+    del record["history"]["validation_cross_entropy"]
+    with pytest.raises(CourseError, match=r"for drops \(2,\)"):
+        DriveExplorer([(drops, [record])])
+    page.get_by_role("group", name="Max-pool after fire8").get_by_label("stride 1").check()
+    assert "31 %" in answer(page) and "3×3 neighbours: detail goes" in answer(page)
