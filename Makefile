@@ -22,7 +22,7 @@ LOWEST_PYTHON = $(call python,3.11)
 
 BIN := .venv/bin
 READY := .venv/.ready
-PYTEST := $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest --durations=8 --durations-min=5
 CHAPTERS := $(BIN)/python tools/notebooks.py
 
 # owner/name on GitHub, as pyproject.toml states it, and the files that `make format` carries it to.

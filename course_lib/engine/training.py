@@ -95,7 +95,8 @@ def train(run: Run, folder: Path | None = None, *, minutes=None, callbacks=(), *
     deadline = limit and time.monotonic() + limit
     trained = begin(run, folder, **options)
     # The same run in another process would write the same files.
-    with _alone(run, folder) if folder else contextlib.nullcontext():
+    place = folder and files.writable(run.checkpoints(folder))
+    with files.alone(place) if place else contextlib.nullcontext():
         trained = restore(trained, folder) if folder else trained
         todo = not trained.finished
         if todo:
@@ -103,10 +104,6 @@ def train(run: Run, folder: Path | None = None, *, minutes=None, callbacks=(), *
         if trained.finished and trained.state["run"]["network"]:
             trained.record = _kept(trained, folder, todo)
     return trained
-
-
-def _alone(run: Run, folder: Path):
-    return files.alone(files.writable(run.checkpoints(folder)))
 
 
 def begin(run: Run, folder: Path | None = None, *, data=None, on_device=None, **changes) -> Trained:
@@ -169,6 +166,10 @@ def compiled(experiment, *, wrap=None, precision="float32", **changes):
             # The loss contains the penalty of weight decay; the cross-entropy by itself does not.
             metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
         )
+        # TensorFlow traces a step twice in which a variable is made: a fifth of a short run.
+        model.optimizer.build(model.trainable_variables)
+        model.compute_metrics(None, np.zeros(1, int), np.ones((1, model.output_shape[-1]), "f4"))
+        model.reset_metrics()
     return model
 
 
@@ -181,7 +182,6 @@ def restore(trained: Trained, folder: Path) -> Trained:
     """`trained` as its newest checkpoint below `folder` has it, or the one to restart from; as it
     is where there is none."""
     run, model, identity = trained.run, trained.model, trained.state["run"]
-    model.optimizer.build(model.trainable_variables)
     found = checkpoints.load(model, run.checkpoints(folder), identity)
     if run.restarts and not found:
         left = run.left().checkpoints(folder)
