@@ -5,10 +5,11 @@ The labels of its test set are not public, so 50 training images of each class b
 official archive, as in the article (source S5). A folder with fewer images per class gives a
 smaller training set.
 
-`prepare` writes `train.hdf5`, `val.hdf5`, `test.hdf5` and the training mean of R, G and B,
-`means.json`. A label is the place of the class in the sorted ids (wnids). The attribute
-`source_sha256` is that of the text `sha256sum` prints for `wnids.txt`, `words.txt`,
-`val/val_annotations.txt` and all images, sorted by name: a folder and its archive agree.
+`prepare` writes `train.hdf5`, `val.hdf5`, `test.hdf5`, the training mean of R, G and B,
+`means.json`, and how long each part took here, `seconds.json`. A label is the place of the class in
+the sorted ids (wnids). The attribute `source_sha256` is that of the text `sha256sum` prints for
+`wnids.txt`, `words.txt`, `val/val_annotations.txt` and all images, sorted by name: a folder and its
+archive agree.
 """
 
 import errno
@@ -21,6 +22,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -186,9 +188,10 @@ def _write(folder: Path, source: Path, wnids, classes, parts) -> None:
         raise OSError(errno.ENOSPC, f"{total * IMAGE_BYTES / 1e9:.2f} GB are needed")
     texts = ("wnids.txt", "words.txt", published.ANNOTATIONS)
     digests = {name: hashlib.sha256(published.content(source, name)).hexdigest() for name in texts}
-    sums = dict.fromkeys(parts, 0)
+    sums, seconds = dict.fromkeys(parts, 0), {}
     with _mapping(total) as mapping:
         for part, images in parts.items():
+            begin = time.perf_counter()
             file, names = folder / f"{part}.hdf5", [name for _, name in images]
             first, steps = hdf5.create(file, (len(names), *SHAPE)), range(0, len(names), BLOCK)
             blocks = [names[k : k + BLOCK] for k in steps]
@@ -200,6 +203,7 @@ def _write(folder: Path, source: Path, wnids, classes, parts) -> None:
                     digests |= zip(block, hashes, strict=True)
                     sums[part] += colours
                     bar.update(len(block))
+            seconds[part] = round(time.perf_counter() - begin, 2)
     # A name that is no Unicode stands as the bytes that it has on the disk.
     listing = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     attributes = {
@@ -213,3 +217,4 @@ def _write(folder: Path, source: Path, wnids, classes, parts) -> None:
         hdf5.finish(folder / f"{part}.hdf5", labels, names, {**attributes, "split": part})
     means = sums["train"] / (len(parts["train"]) * SHAPE[0] * SHAPE[1])
     (folder / "means.json").write_text(json.dumps(dict(zip("RGB", means, strict=True))) + "\n")
+    (folder / "seconds.json").write_text(json.dumps(seconds) + "\n")

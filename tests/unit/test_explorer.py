@@ -1,10 +1,12 @@
 """The explorers: what Python gives them, and the numbers their JavaScript computes."""
 
 import base64
+import io
 import json
 import shutil
 from functools import partial
 
+import h5py
 import numpy as np
 import pytest
 from ipywidgets import DOMWidget
@@ -14,6 +16,7 @@ from course_lib.datasets.augment import Draw, move
 from course_lib.explorers.augment import AugmentExplorer
 from course_lib.explorers.bottleneck import BottleneckExplorer
 from course_lib.explorers.channels import ChannelExplorer
+from course_lib.explorers.chunks import ChunkExplorer
 from course_lib.explorers.confusion import ConfusionExplorer
 from course_lib.explorers.diagnose import DiagnoseExplorer
 from course_lib.explorers.drive import DriveExplorer
@@ -37,6 +40,7 @@ SCRIPTS["/fire.js"] = FireExplorer._esm
 SCRIPTS["/resolution.js"] = ResolutionExplorer._esm
 SCRIPTS["/augment.js"] = AugmentExplorer._esm
 SCRIPTS["/bottleneck.js"] = BottleneckExplorer._esm
+SCRIPTS["/chunks.js"] = ChunkExplorer._esm
 PAGE = """<!doctype html><meta charset="utf-8"><title>explorer</title><body><script>
 window.fakeModel = (state) => {
   const listeners = {};
@@ -536,6 +540,78 @@ def test_the_bottleneck_says_what_it_saves(page):
     assert " more, and nothing is reduced. " in answer(page)
     page.get_by_label("5 × 5").check()
     assert answer(page).startswith("The 5 × 5 convolution alone takes 1,258,291,200 ")
+
+
+class Counted(io.FileIO):
+    """A file that counts the bytes that are read of it."""
+
+    count = 0
+
+    def readinto(self, buffer):
+        self.count += (read := super().readinto(buffer))
+        return read
+
+
+def chunks_read(path, order, chunk, batch, cache) -> int:
+    """How many chunks h5py reads for an epoch of batches, to the nearest: a file's index is less
+    than half of one. cache: chunks that there is room for."""
+    with Counted(path, "rb") as counted:
+        room = int((cache + 0.5) * chunk * ROW) if cache else 0
+        with h5py.File(counted, "r", rdcc_nbytes=room) as file:
+            images, before = file["images"], counted.count
+            for start in range(0, len(order), batch):
+                images[np.sort(order[start : start + batch])]
+            return round((counted.count - before) / (chunk * ROW))
+
+
+ROW = 1024  # bytes of an image: enough that the file's index is less than a chunk
+
+
+@pytest.mark.parametrize("order", ["in order", "blocks", "shuffled"])
+@pytest.mark.parametrize(
+    ("chunk", "batch", "cache", "compressed"),
+    [
+        (64, 16, 0, False),
+        (64, 16, 0, True),
+        (64, 16, 3, False),
+        (64, 16, 8, True),
+        (16, 64, 2, False),
+        (64, 64, 1, True),
+    ],
+)
+def test_the_page_reads_as_many_chunks_as_h5py(
+    page, tmp_path, order, chunk, batch, cache, compressed
+):
+    settings = {"chunk": chunk, "batch": batch, "cache": cache, "compressed": compressed}
+    ours, rows = page.evaluate(
+        """async ([order, s]) => {
+          const { rows, reads } = await import("/chunks.js");
+          const list = rows(order, s.chunk, s.batch, 512);
+          return [reads(list, s), list];
+        }""",
+        [order, settings],
+    )
+    assert sorted(rows) == list(range(512))
+    pixels = np.random.default_rng(0).integers(0, 256, (512, ROW), dtype=np.uint8)
+    with h5py.File(tmp_path / "images.hdf5", "w") as file:
+        kind = {"shuffle": True} if compressed else {}  # a filter that leaves the size as it is
+        file.create_dataset("images", data=pixels, chunks=(chunk, ROW), **kind)
+    theirs = chunks_read(tmp_path / "images.hdf5", np.array(rows), chunk, batch, cache)
+    assert theirs == ours
+
+
+def test_the_chunks_say_what_an_epoch_reads(page):
+    explorer = ChunkExplorer()
+    names = ("chunk", "order", "batch", "cache", "compressed")
+    show(page, {name: getattr(explorer, name) for name in names}, "/chunks.js")
+    assert answer(page) == (
+        "64 chunks of 786 kB; the cache holds 10. One epoch of 4,096 images, in order, in batches "
+        "of 64, reads 50 MB for 50 MB of pixels: each byte once."
+    )
+    page.get_by_label("images shuffled").check()
+    assert "reads 2,0" in answer(page) and answer(page).endswith(": each byte 41 times.")
+    page.get_by_label("64 MiB").check()
+    assert "the cache holds all" in answer(page) and answer(page).endswith(": each byte once.")
 
 
 def test_an_explorer_says_what_it_is_without_a_script(images):

@@ -113,7 +113,7 @@ def tree(folder):
 def test_the_parts_hold_what_the_folder_holds(data):
     folder = prepare()
     assert folder == data / "tiny-imagenet"
-    assert tree(folder) == ["means.json", "test.hdf5", "train.hdf5", "val.hdf5"]
+    assert tree(folder) == ["means.json", "seconds.json", "test.hdf5", "train.hdf5", "val.hdf5"]
     seen, source = [], data / tiny_imagenet_source.FOLDER
     annotations = dict(
         line.split("\t")[:2]
@@ -445,7 +445,7 @@ def test_after_kill_9_the_next_call_starts_over_cleanly(data, tmp_path, place):
     finished = (data / "tiny-imagenet").exists()
     assert finished == (place == PLACES["at the end"])
     folder = prepare()
-    assert tree(folder) == ["means.json", "test.hdf5", "train.hdf5", "val.hdf5"]
+    assert tree(folder) == ["means.json", "seconds.json", "test.hdf5", "train.hdf5", "val.hdf5"]
     other = tmp_path / "other"
     other.mkdir()
     (other / tiny_imagenet_source.FOLDER).symlink_to(data / tiny_imagenet_source.FOLDER)
