@@ -43,8 +43,9 @@ function picture({ run, end }, drops, at, [low, high], width, text) {
   const left = 40, right = width - 12, top = 26, bottom = 220;
   const x = (epoch) => left + ((epoch - 1) / (end - 1)) * (right - left);
   const y = (v) => bottom - ((v - low) / (high - low)) * (bottom - top);
-  const path = (values) =>
-    values.slice(0, at).map((v, i) => `${i ? "L" : "M"}${x(i + 1)} ${y(Math.min(v, high))}`).join("");
+  // What lies above the picture, as the first epochs may, is left out.
+  const path = (values) => values.slice(0, at).map((v, i) => [v, i]).filter(([v]) => v <= high)
+    .map(([v, i], k) => `${k ? "L" : "M"}${x(i + 1)} ${y(v)}`).join("");
   const grid = [0, 1, 2, 3, 4].map((i) => low + (i * (high - low)) / 4).map((v) => `<path
     class="grid" d="M${left} ${y(v)}H${right}"/><text text-anchor="end" x="${left - 6}"
     y="${y(v) + 4}">${fixed(v)}</text>`);
@@ -82,6 +83,7 @@ export default widget("explorer", (model, root) => {
     for (const way of ["stay", "lower"]) find(`.${way}`).disabled = !here[way];
     const width = Math.max(root.clientWidth, 280);
     find("figure").innerHTML = picture(here, drops, at, range, width, text);
+    find("details").hidden = !ended.size;
     find("table").innerHTML = `<thead><tr><th>rate lowered after<th>validation loss<th>validation, %
       <th>test, %<tbody>${[...ended].map((run) => `<tr><th>${run.drops.join(", ") || "never"}<td>${
       fixed(run.validation_cross_entropy.at(-1))}<td>${fixed(run.validation_accuracy.at(-1), 1)}<td>${

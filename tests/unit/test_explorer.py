@@ -767,6 +767,8 @@ def test_the_viewer_says_what_a_layout_sees_and_costs(page):
     )
     page.get_by_role("group", name="Max-pool after fire8").get_by_label("none").check()
     assert "With three halvings" in answer(page) and "31 %" in answer(page)
+    page.get_by_role("group", name="Max-pool after fire8").get_by_label("stride 1").check()
+    assert "31 %" in answer(page) and "3×3 neighbours: detail goes" in answer(page)
 
 
 def confusions():
@@ -866,5 +868,3 @@ def test_what_was_not_recorded_cannot_be_driven(page):
     del record["history"]["validation_cross_entropy"]
     with pytest.raises(CourseError, match=r"for drops \(2,\)"):
         DriveExplorer([(drops, [record])])
-    page.get_by_role("group", name="Max-pool after fire8").get_by_label("stride 1").check()
-    assert "31 %" in answer(page) and "3×3 neighbours: detail goes" in answer(page)
