@@ -181,8 +181,7 @@ export default explorer({
         return { series, points, marks: result === shown ? points : [], before: result !== shown };
       }));
     const names = shown.rows.map(({ name }, at) => [at, name]).filter(([, name]) =>
-      !name.includes("block") || name.endsWith("block1")).map(([at, name]) =>
-      [at, name.replace(/stage(.).*/, "stage $1")]);
+      name.endsWith("block1")).map(([at, name]) => [at, name.replace(/stage(.).*/, "stage $1")]);
     const most = Math.max(...lines.map(({ points }) => points.length - 1));
     return { lines, ticks: names, most, range: [0.01, 10], up: "signal, gradient / weight",
       across: "block" };
