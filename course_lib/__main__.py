@@ -3,7 +3,13 @@
 import argparse
 import json
 import os
+import signal
 import sys
+
+# Until `main` begins, Ctrl-C ends the process, with no traceback of the imports that follow. (Where
+# it is ignored, in the background of a shell, it stays so.)
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from course_lib import datasets, experiments, records, settings
 from course_lib.engine import recording
@@ -192,6 +198,8 @@ def main() -> int:
     usable_streams()
     command = ""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         args = parser().parse_args()
         command = args.command
         do = {"list": list_, "show": show, "run": recording.run, "prepare": prepare}[command]

@@ -1,4 +1,5 @@
 import json
+import signal
 from collections import Counter, namedtuple
 from functools import cache
 
@@ -6,6 +7,9 @@ import pytest
 
 from course_lib import experiments, processor, records, settings
 from course_lib.experiments import runs
+
+# In the background of a shell Ctrl-C is ignored, and by all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Node = namedtuple("Node", "kind config inputs shape")
 

@@ -45,6 +45,18 @@ def in_a_process(*words, **environment):
     )
 
 
+def test_ctrl_c_among_the_first_imports_leaves_no_traceback():
+    words = [sys.executable, "-X", "importtime", "-m", "course_lib", "list"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as process:
+        for line in process.stderr:
+            if b"course_lib.settings" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode in (-signal.SIGINT, 130)
+
+
 def files_below(folder) -> set[str]:
     found = [f for f in folder.rglob("*") if f.is_file() and f.name != ".lock"]
     return {str(f.relative_to(folder)) for f in found}
