@@ -74,10 +74,11 @@ export default explorer({
     }
     return { settings, found };
   },
-  say({ settings: { chunk, order, batch, cache }, found }) {
+  say({ settings: { chunk, order, batch, cache, compressed }, found }) {
     const value = found[order][Math.log2(chunk)], room = holds(+cache, chunk);
     const plural = (n, what) => `${n.toLocaleString("en-US")} ${what}${n === 1 ? "" : "s"}`;
-    return `${plural(IMAGES / chunk, "chunk")} of ${kilo(chunk * BYTES)}; the cache holds ${
+    return `${plural(IMAGES / chunk, "chunk")} of ${kilo(chunk * BYTES)}${
+      compressed ? ", compressed" : ""}; the cache holds ${
       room >= IMAGES / chunk ? "all" : room || "none"}. One epoch of 4,096 images, ${
       order === "shuffled" ? "shuffled" : order === "blocks" ? "in shuffled blocks" : order
     }, in batches of ${batch}, reads ${Math.round((value * IMAGES * BYTES) / 1e6).toLocaleString(
