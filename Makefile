@@ -75,7 +75,7 @@ test: ## everything that CI runs
 	@$(MAKE) --no-print-directory book RUN=
 	@$(MAKE) --no-print-directory chapters site
 
-check: lint ## lint and fast tests, under a minute
+check: lint ## lint and fast tests
 	@$(ISOLATED) $(PYTEST) -n 2 --dist loadgroup -m "not slow" tests --ignore tests/site
 
 lint: $(READY)

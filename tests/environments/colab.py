@@ -35,10 +35,20 @@ CHEAPEST = {
     (e.builder.split(".")[0], e.dataset): e.id
     for e in sorted(map(experiments.get, experiments.ids()), key=lambda e: -e.macs)
 }
-PICTURES = "from course_lib import datasets\nimages = datasets.load('synthetic').x_test[:8]\n"
+PICTURES = """from course_lib import datasets, experiments
+images = datasets.load('synthetic').x_test[:8]
+runs = lambda id: experiments.get(id).records('quick')
+"""
 # What an explorer is given, where it needs something.
 ARGUMENTS = {
+    "AugmentExplorer": "images, (125.3, 123.0, 113.9)",
+    "ConfusionExplorer": "[[2, 1], [0, 3]], ['cat', 'dog']",
+    "DiagnoseExplorer": "[(runs('small-cnn/few-images')[0]['history'], 'by heart', 'a gap', "
+    "'few-images')], ['dead', 'by heart']",
+    "DriveExplorer": "[((4,), runs('deepergooglenet/thin-early')), "
+    "((), runs('deepergooglenet/thin-never'))]",
     "SignalExplorer": "images, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)",
+    "StackExplorer": "images, range(8)",
     "Prediction": "'Which?', choices=['one', 'the other'], answer='one'",
 }
 # What Colab has loaded before the first cell.
