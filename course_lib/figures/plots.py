@@ -165,7 +165,12 @@ def forest(pairs, profile=None, *, alt="", caption=""):
             families = {name.rpartition("/")[0] for name in c.names}
             short = [n.rpartition("/")[2] if len(families) == 1 else n for n in c.names]
             said = f"{short[0]} against {short[1]}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
-            axis.annotate(said, (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
+            axis.annotate(
+                said,
+                (0, row + 0.32),
+                xycoords=("axes fraction", "data"),
+                fontsize=10 * min(1, 66 / len(said)),
+            )  # no row beyond the edge
         axis.margins(x=0.06)
         axis.set(xlabel="difference of the test accuracy, points", ylim=(-0.5, len(shown) - 0.3))
         axis.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # no number over the edge
