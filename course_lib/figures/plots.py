@@ -147,8 +147,10 @@ def forest(pairs, profile=None, *, alt="", caption=""):
     missing = [" against ".join(c.names) for c in found if c not in shown]
     if not shown:
         return empty(f"Not recorded yet: {'; '.join(missing)}.")
+    said = {c: _row(c) for c in shown}
+    pitch = 0.82 if "\n" in "".join(said.values()) else 0.62
     with matplotlib.rc_context(STYLE):
-        drawn, axes = canvas(height=0.62 * max(len(shown), 1) + 0.8)
+        drawn, axes = canvas(height=pitch * len(shown) + 0.8)
         axis = axes[0, 0]
         for row, c in enumerate(reversed(shown)):
             decided = c.verdict in ("better", "worse")
@@ -162,31 +164,31 @@ def forest(pairs, profile=None, *, alt="", caption=""):
                 axis.plot([c.low, c.high], [row + 0.1] * 2, color=colour, lw=5, alpha=0.35,
                           solid_capstyle="butt")  # fmt: skip
             axis.plot([c.gap] * 2, [row - 0.04, row + 0.24], color=colour, lw=2.4)
-            families = {name.rpartition("/")[0] for name in c.names}
-            short = [n.rpartition("/")[2] if len(families) == 1 else n for n in c.names]
-            said = f"{short[0]} against {short[1]}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
-            axis.annotate(
-                said,
-                (0, row + 0.32),
-                xycoords=("axes fraction", "data"),
-                fontsize=10 * min(1, 66 / len(said)),
-            )  # no row beyond the edge
+            axis.annotate(said[c], (0, row + 0.32), xycoords=("axes fraction", "data"), fontsize=10)
         axis.margins(x=0.06)
         axis.set(xlabel="difference of the test accuracy, points", ylim=(-0.5, len(shown) - 0.3))
         axis.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # no number over the edge
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
         decided = sum(c.verdict in ("better", "worse") for c in shown)
-        said = (
+        read = (
             f"{decided} of {len(shown)} differences are decided. Filled: seeds of the first; "
             "hollow: of the second, around its mean. Bar: 95 % interval of the difference. "
             "Grey: undecided."
         )
-        said += f" Not recorded yet: {'; '.join(missing)}." if missing else ""
+        read += f" Not recorded yet: {'; '.join(missing)}." if missing else ""
         sentences = " ".join(map(str, found))
         return as_figure(
-            drawn, alt or f"Differences of test accuracy. {sentences}", caption or said
+            drawn, alt or f"Differences of test accuracy. {sentences}", caption or read
         )
+
+
+def _row(c: records.Comparison) -> str:
+    """What stands above a row, on two lines where one would go beyond the edge."""
+    families = {name.rpartition("/")[0] for name in c.names}
+    first, second = (n.rpartition("/")[2] if len(families) == 1 else n for n in c.names)
+    said = f"{first} against {second}: {c.gap:+.1f}, {c.verdict}".replace(": -", ": −")
+    return said if len(said) <= 60 else said.replace(" against", "\nagainst")
 
 
 def pictures(images, titles=None, *, columns=5, high=0.0, alt, caption="", note=""):
