@@ -102,7 +102,8 @@ def main() -> int:
         "sample images": len(names[::10]),
         "sample": [sample(source, names[::10]) for _ in rounds],
     }
-    FILE.write_text(json.dumps(result, indent=1) + "\n")
+    with files.whole_file(FILE) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n")
     print(FILE.read_text())
     return 0
 

@@ -61,8 +61,7 @@ def _run(drops, records) -> dict:
 
 def _same_start(one: dict, other: dict) -> None:
     """CourseError unless two runs are one up to where their schedules part."""
-    parts = [epoch for epoch in {*one["drops"]} ^ {*other["drops"]}]
-    first = min(parts, default=0)
+    first = min({*one["drops"]} ^ {*other["drops"]}, default=0)
     for curve in CURVES:
         pairs = zip(one[curve][:first], other[curve][:first], strict=True)
         if any(abs(a - b) > 0.02 * abs(a) for a, b in pairs):

@@ -56,11 +56,12 @@ export default explorer({
     const [fire2, fire9] = [found[1], found.at(-2)], times = macs / PAPER;
     const halved = Math.log2(32 / fire9.side);
     const cost = Math.abs(times - 1) < 0.005 ? "as many as" : `${times.toFixed(1)} times those of`;
+    const blur = blurs.length ? ` The max-pool of stride 1 after ${blurs.join(" and ")} costs no ` +
+      "place, but each place then holds the largest of its 3×3 neighbours: detail goes." : "";
     return `With ${COUNTS[halved]} the first fire module sees maps of ${side(fire2.side)} and the ` +
       `last of ${side(fire9.side)}, where ${percent(fire9.padding)} of what its 3×3 filters read ` +
-      `is padding. ${millions(macs)} multiplications a picture, ${cost} the paper's layout.` + (blurs.length ?
-      ` The max-pool of stride 1 after ${blurs.join(" and ")} costs no place, but each place then ` +
-      "holds the largest of its 3×3 neighbours: detail goes." : "");
+      `is padding. ${millions(macs)} multiplications a picture, ${cost} the paper's layout.${
+        blur}`;
   },
   draw(shown, before) {
     const lines = [before, shown].filter(Boolean).flatMap((result) => {
